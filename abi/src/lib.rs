@@ -1,0 +1,1 @@
+//! Records and map keys shared by the agent and the kernel side.

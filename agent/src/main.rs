@@ -1,0 +1,3 @@
+//! `bulkhead`: one privileged agent per node.
+
+fn main() {}

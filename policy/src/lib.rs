@@ -1,0 +1,1 @@
+//! Pure policy: levels, tenants, rules, events, resolution.

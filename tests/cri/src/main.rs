@@ -1,0 +1,3 @@
+//! A small CRI client: pods and containers through a real runtime.
+
+fn main() {}
