@@ -1,1 +1,48 @@
 //! Records and map keys shared by the agent and the kernel side.
+//!
+//! Everything here is `repr(C)`, has explicit padding and no pointers. The kernel side writes it,
+//! the agent reads it (or the other way round for map values), so a change here is a change of the
+//! interface between the two: both are built from this one file set.
+#![no_std]
+
+mod count;
+mod identity;
+mod level;
+mod record;
+mod rule;
+mod verdict;
+
+pub use count::CountKey;
+pub use identity::{Identity, NAME_LEN, ScopeName, UNIDENTIFIED_TENANT, identity_flag};
+pub use level::{LevelTable, MAX_LEVELS, PENDING_SLOT, WATCH_SLOT};
+pub use record::{
+    CgroupGone, CgroupMade, File, Header, Kind, Lone, OnFile, OnTask, PATH_LEN, Party, party_flag,
+    record_flag,
+};
+pub use rule::{MAX_RULES, Rule};
+pub use verdict::{Effect, Phase, Relation, Rung, Verdict};
+
+/// Marks what may be copied to and from a BPF map.
+#[cfg(feature = "user")]
+mod pod {
+    #![allow(unsafe_code)]
+    use super::{CountKey, Identity, LevelTable, ScopeName, SensitiveFile, TaskMark};
+
+    // SAFETY: repr(C), no padding (checked by the zerocopy derive), any bit pattern is valid.
+    unsafe impl aya::Pod for Identity {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for CountKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for LevelTable {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for ScopeName {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for SensitiveFile {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for TaskMark {}
+}
+
+mod file_key;
+mod task_mark;
+pub use file_key::{SENSITIVE_NAME_LEN, SensitiveFile};
+pub use task_mark::{TaskMark, TaskState};

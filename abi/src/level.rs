@@ -1,0 +1,58 @@
+//! A level as the kernel side reads it.
+
+use crate::{MAX_RULES, Relation, Rule, Verdict};
+
+/// Level tables on one node: one for each (level, overrides) that is in use.
+pub const MAX_LEVELS: u32 = 256;
+/// The table for workloads that no policy names: watched, never blocked.
+pub const WATCH_SLOT: u16 = 0;
+/// The table for workloads that are not named yet.
+pub const PENDING_SLOT: u16 = 1;
+
+/// Verdicts by rule and relation, and the capability ceiling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+#[repr(C)]
+pub struct LevelTable {
+    /// One [`Verdict`] for each rule number and [`Relation`]; rows are eight wide for masking.
+    pub verdicts: [[u8; 8]; MAX_RULES],
+    /// The capabilities that may be used, a bit each as in capability(7).
+    pub ceiling: u64,
+}
+
+impl LevelTable {
+    /// Every rule off, every capability allowed.
+    pub const OFF: Self = Self { verdicts: [[0; 8]; MAX_RULES], ceiling: u64::MAX };
+
+    /// The verdict of `rule` towards a target in `relation`.
+    ///
+    /// A byte that is no verdict reads as deny: it can only come from a broken writer, and the
+    /// safe reading of a broken table is the strict one.
+    #[inline(always)]
+    pub fn verdict(&self, rule: Rule, relation: Relation) -> Verdict {
+        // Masks rather than checks: the verifier wants the bounds, and both sizes are powers of two.
+        #[allow(clippy::indexing_slicing)]
+        let byte = self.verdicts[rule as usize & (MAX_RULES - 1)][relation as usize & 7];
+        match Verdict::from_u8(byte) {
+            Some(verdict) => verdict,
+            None => Verdict::Deny,
+        }
+    }
+
+    /// Sets the verdict of `rule` towards targets in `relation`.
+    pub fn set(&mut self, rule: Rule, relation: Relation, verdict: Verdict) {
+        #[allow(clippy::indexing_slicing)]
+        {
+            self.verdicts[rule as usize & (MAX_RULES - 1)][relation as usize & 7] = verdict as u8;
+        }
+    }
+
+    /// Whether the ceiling allows capability number `cap`.
+    #[inline(always)]
+    pub fn allows_capability(&self, cap: u32) -> bool {
+        cap < 64 && self.ceiling & (1 << (cap & 63)) != 0
+    }
+}

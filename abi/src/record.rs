@@ -1,0 +1,215 @@
+//! What the kernel side says about one act. A record is as large as its kind needs.
+
+use crate::{Identity, NAME_LEN, verdict::byte_enum};
+
+/// Bytes kept of a path; the end of the path is what is kept.
+pub const PATH_LEN: usize = 256;
+
+byte_enum! {
+    /// The first field of every record.
+    Kind {
+        /// [`Lone`]: an act without a target.
+        Lone = 1 => "lone",
+        /// [`OnTask`]: an act on a process.
+        OnTask = 2 => "on-task",
+        /// [`OnFile`]: an act on a file or mount.
+        OnFile = 3 => "on-file",
+        /// [`CgroupMade`].
+        CgroupMade = 10 => "cgroup-made",
+        /// [`CgroupGone`].
+        CgroupGone = 11 => "cgroup-gone",
+    }
+}
+
+/// Bits of [`Header::flags`].
+pub mod record_flag {
+    /// The call came through a 32-bit entry.
+    pub const COMPAT: u8 = 1;
+}
+
+/// Bits of [`Party::flags`].
+pub mod party_flag {
+    /// The runtime's own set-up of the container, not the workload.
+    pub const SETUP: u16 = 1;
+    /// A kernel thread.
+    pub const KERNEL_THREAD: u16 = 2;
+    /// The path's beginning did not fit, or one of its names was shortened.
+    pub const PATH_TRUNCATED: u16 = 4;
+    /// The cgroup is a workload's.
+    pub const WORKLOAD: u16 = 8;
+}
+
+macro_rules! record {
+    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        #[cfg_attr(
+            feature = "user",
+            derive(
+                zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout
+            )
+        )]
+        #[repr(C)]
+        pub struct $name { $($(#[$fdoc])* pub $field: $type,)+ }
+    };
+}
+
+record! {
+    /// The beginning of every record.
+    Header {
+        /// Time since boot, in nanoseconds (CLOCK_BOOTTIME).
+        time: u64,
+        /// Three numbers of the act whose meaning the rule gives (flags, family, capability, ...).
+        arguments: [u64; 3],
+        /// The system call the task is in, -1 where it is in none.
+        syscall: i32,
+        /// A [`crate::Rule`]; 0 in lifecycle records.
+        rule: u16,
+        /// A [`Kind`].
+        kind: u8,
+        /// A [`crate::Verdict`].
+        verdict: u8,
+        /// A [`crate::Relation`].
+        relation: u8,
+        /// A [`crate::Effect`].
+        effect: u8,
+        /// A [`crate::Phase`].
+        phase: u8,
+        /// A [`crate::Rung`].
+        rung: u8,
+        /// See [`record_flag`].
+        flags: u8,
+        /// Zero.
+        padding: [u8; 3],
+    }
+}
+
+record! {
+    /// One end of an act: a process, and whose it is.
+    Party {
+        /// The executable's path inside its file system, at the end of the buffer.
+        path: [u8; PATH_LEN],
+        /// Whose it is; all zero for the host.
+        identity: Identity,
+        /// Its cgroup v2 id.
+        cgroup: u64,
+        /// Its start, nanoseconds since boot: with the pid, an identity that is never reused.
+        start_time: u64,
+        /// Its effective capabilities.
+        capabilities: u64,
+        /// The executable's inode number.
+        exe_inode: u64,
+        /// The executable's device (kernel encoding: 12 bits major, 20 bits minor).
+        exe_device: u32,
+        /// Process id, in the initial pid namespace.
+        pid: u32,
+        /// Thread id.
+        tid: u32,
+        /// Effective user id, in the initial user namespace.
+        uid: u32,
+        /// Effective group id, in the initial user namespace.
+        gid: u32,
+        /// Parent's process id.
+        parent_pid: u32,
+        /// Inode number of its mount namespace.
+        mount_namespace: u32,
+        /// Inode number of its user namespace.
+        user_namespace: u32,
+        /// Zero.
+        padding: u32,
+        /// Where the path begins in its buffer.
+        path_start: u16,
+        /// See [`party_flag`].
+        flags: u16,
+        /// The task's name, zero-filled; the tenant chooses it.
+        comm: [u8; 16],
+        /// The parent's name, zero-filled.
+        parent_comm: [u8; 16],
+    }
+}
+
+record! {
+    /// The file or mount an act is on.
+    File {
+        /// The path inside its file system, at the end of the buffer; or the mount's source.
+        path: [u8; PATH_LEN],
+        /// The inode number; 0 where there is none.
+        inode: u64,
+        /// The file system's magic number, or 0.
+        magic: u64,
+        /// The file system's device.
+        device: u32,
+        /// For device nodes, the device they stand for.
+        special_device: u32,
+        /// Type and permissions (i_mode).
+        mode: u32,
+        /// Where the path begins in its buffer.
+        path_start: u16,
+        /// [`party_flag::PATH_TRUNCATED`] or 0.
+        flags: u16,
+        /// The file system's type, where the act names one.
+        fstype: [u8; 16],
+    }
+}
+
+record! {
+    /// An act without a target.
+    Lone {
+        /// What, when, and the decision.
+        header: Header,
+        /// Who.
+        actor: Party,
+    }
+}
+
+record! {
+    /// An act on a process.
+    OnTask {
+        /// What, when, and the decision.
+        header: Header,
+        /// On whom.
+        target: Party,
+        /// Who.
+        actor: Party,
+    }
+}
+
+record! {
+    /// An act on a file or mount.
+    OnFile {
+        /// What, when, and the decision.
+        header: Header,
+        /// On what.
+        target: File,
+        /// Who.
+        actor: Party,
+    }
+}
+
+record! {
+    /// A cgroup was made, below a workload or with a name that a runtime gives.
+    CgroupMade {
+        /// When.
+        header: Header,
+        /// Its id.
+        cgroup: u64,
+        /// Its parent's id.
+        parent: u64,
+        /// The entry that the kernel side gave it; all zero when it gave none.
+        identity: Identity,
+        /// Its name, zero-filled.
+        name: [u8; NAME_LEN],
+    }
+}
+
+record! {
+    /// A cgroup that had an entry was removed, and the entry with it.
+    CgroupGone {
+        /// When.
+        header: Header,
+        /// Its id.
+        cgroup: u64,
+        /// The entry that it had.
+        identity: Identity,
+    }
+}

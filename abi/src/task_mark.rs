@@ -1,0 +1,29 @@
+//! What the kernel side remembers of one task.
+
+use crate::verdict::byte_enum;
+
+byte_enum! {
+    /// Where a task stands between the runtime's set-up and the workload.
+    TaskState {
+        /// Nothing is known. A task in a workload's cgroup is then workload: the strict reading.
+        Unmarked = 0 => "unmarked",
+        /// Placed into the cgroup by a host process, and no new program executed since.
+        Setup = 1 => "setup",
+        /// Has executed a program inside the cgroup. Nothing leads back from here.
+        Workload = 2 => "workload",
+    }
+}
+
+/// The value of the task storage map, kept on the leader of each thread group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "user",
+    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
+)]
+#[repr(C)]
+pub struct TaskMark {
+    /// A [`TaskState`].
+    pub state: u32,
+    /// The mount namespace in which the host process placed the task.
+    pub placed_in: u32,
+}
