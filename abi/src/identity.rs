@@ -14,6 +14,8 @@ pub mod identity_flag {
     /// A directory of workloads (a kubepods slice), not a workload: its children are new
     /// containers of their own.
     pub const SLICE: u16 = 2;
+    /// A directory that the configuration gives to a tenant: each child is a container of it.
+    pub const CONTAINERS_BELOW: u16 = 4;
 }
 
 /// The value of the cgroup map: one entry for each cgroup of a workload, none for the host's.

@@ -8,6 +8,8 @@ pub const MAX_LEVELS: u32 = 256;
 pub const WATCH_SLOT: u16 = 0;
 /// The table for workloads that are not named yet.
 pub const PENDING_SLOT: u16 = 1;
+/// No table: in a scope template, a name that the runtime gives to its own helpers.
+pub const NOT_A_WORKLOAD_SLOT: u16 = u16::MAX;
 
 /// Verdicts by rule and relation, and the capability ceiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,13 +8,15 @@
 mod count;
 mod identity;
 mod level;
+mod offsets;
 mod record;
 mod rule;
 mod verdict;
 
 pub use count::CountKey;
 pub use identity::{Identity, NAME_LEN, ScopeName, UNIDENTIFIED_TENANT, identity_flag};
-pub use level::{LevelTable, MAX_LEVELS, PENDING_SLOT, WATCH_SLOT};
+pub use level::{LevelTable, MAX_LEVELS, NOT_A_WORKLOAD_SLOT, PENDING_SLOT, WATCH_SLOT};
+pub use offsets::{ABSENT, OFFSETS, Offset};
 pub use record::{
     CgroupGone, CgroupMade, File, Header, Kind, Lone, OnFile, OnTask, PATH_LEN, Party, party_flag,
     record_flag,

@@ -1,0 +1,102 @@
+//! Where the kernel side finds its fields.
+//!
+//! Rust has no CO-RE relocations for BPF. The agent looks each member up in the running kernel's
+//! BTF and sets it as a constant before it loads the programs; the verifier then sees a load at a
+//! known offset of a known type.
+
+/// The value of an offset that the running kernel does not have.
+pub const ABSENT: u32 = u32::MAX;
+
+/// One constant of the kernel side and the member that it is the offset of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offset {
+    /// The constant's symbol.
+    pub symbol: &'static str,
+    /// The kernel's struct.
+    pub structure: &'static str,
+    /// Its member; members of anonymous structs and unions count as the outer struct's.
+    pub member: &'static str,
+    /// Whether the kernel side can do without it.
+    pub optional: bool,
+}
+
+/// Calls a macro with every offset, so that one list serves both sides.
+#[macro_export]
+macro_rules! kernel_offsets {
+    ($callback:ident) => {
+        $callback! {
+            TASK_CGROUPS: "task_struct", "cgroups", required;
+            TASK_PID: "task_struct", "pid", required;
+            TASK_TGID: "task_struct", "tgid", required;
+            TASK_FLAGS: "task_struct", "flags", required;
+            TASK_LEADER: "task_struct", "group_leader", required;
+            TASK_PARENT: "task_struct", "real_parent", required;
+            TASK_START: "task_struct", "start_boottime", required;
+            TASK_CRED: "task_struct", "real_cred", required;
+            TASK_COMM: "task_struct", "comm", required;
+            TASK_MM: "task_struct", "mm", required;
+            TASK_NSPROXY: "task_struct", "nsproxy", required;
+            THREAD_INFO_STATUS: "thread_info", "status", optional;
+            REGS_ORIG_AX: "pt_regs", "orig_ax", optional;
+            REGS_SYSCALLNO: "pt_regs", "syscallno", optional;
+            NSPROXY_MNT: "nsproxy", "mnt_ns", required;
+            MNT_NS_COMMON: "mnt_namespace", "ns", required;
+            NS_COMMON_INUM: "ns_common", "inum", required;
+            USER_NS_COMMON: "user_namespace", "ns", required;
+            USER_NS_LEVEL: "user_namespace", "level", required;
+            CRED_EUID: "cred", "euid", required;
+            CRED_EGID: "cred", "egid", required;
+            CRED_CAP_EFFECTIVE: "cred", "cap_effective", required;
+            CRED_USER_NS: "cred", "user_ns", required;
+            CSS_SET_CGROUP: "css_set", "dfl_cgrp", required;
+            CGROUP_SELF: "cgroup", "self", required;
+            CGROUP_KN: "cgroup", "kn", required;
+            CGROUP_ROOT: "cgroup", "root", required;
+            CGROUP_ROOT_HIERARCHY: "cgroup_root", "hierarchy_id", required;
+            CSS_PARENT: "cgroup_subsys_state", "parent", required;
+            CSS_CGROUP: "cgroup_subsys_state", "cgroup", required;
+            KN_ID: "kernfs_node", "id", required;
+            KN_NAME: "kernfs_node", "name", required;
+            MM_EXE: "mm_struct", "exe_file", required;
+            FILE_MODE: "file", "f_mode", required;
+            FILE_FLAGS: "file", "f_flags", required;
+            FILE_INODE: "file", "f_inode", required;
+            FILE_PATH: "file", "f_path", required;
+            PATH_DENTRY: "path", "dentry", required;
+            DENTRY_PARENT: "dentry", "d_parent", required;
+            DENTRY_NAME: "dentry", "d_name", required;
+            DENTRY_INODE: "dentry", "d_inode", required;
+            QSTR_LEN: "qstr", "len", required;
+            QSTR_NAME: "qstr", "name", required;
+            INODE_MODE: "inode", "i_mode", required;
+            INODE_SB: "inode", "i_sb", required;
+            INODE_INO: "inode", "i_ino", required;
+            INODE_NLINK: "inode", "i_nlink", required;
+            INODE_RDEV: "inode", "i_rdev", required;
+            SB_MAGIC: "super_block", "s_magic", required;
+            SB_DEV: "super_block", "s_dev", required;
+            SB_BDEV: "super_block", "s_bdev", required;
+            SB_ROOT: "super_block", "s_root", required;
+            SB_TYPE: "super_block", "s_type", required;
+            FS_TYPE_NAME: "file_system_type", "name", required;
+            BPRM_FILE: "linux_binprm", "file", required;
+            VFSMOUNT_SB: "vfsmount", "mnt_sb", required;
+            VFSMOUNT_ROOT: "vfsmount", "mnt_root", required;
+        }
+    };
+}
+
+macro_rules! table {
+    ($($symbol:ident: $structure:literal, $member:literal, $need:ident;)+) => {
+        /// Every offset that the kernel side reads.
+        pub const OFFSETS: &[Offset] = &[$(Offset {
+            symbol: stringify!($symbol),
+            structure: $structure,
+            member: $member,
+            optional: table!(@ $need),
+        },)+];
+    };
+    (@ required) => { false };
+    (@ optional) => { true };
+}
+kernel_offsets!(table);

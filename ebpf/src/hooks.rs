@@ -1,0 +1,31 @@
+//! One file per hook family. Each hook is one decision and two programs.
+
+mod bpf;
+mod capabilities;
+mod files;
+mod mounts;
+mod namespaces;
+mod processes;
+mod sockets;
+
+/// Makes the two programs of a decision: `lsm_HOOK`, whose answer counts, and `fentry_HOOK`, on
+/// the kernel function that calls the hook, whose answer cannot.
+macro_rules! programs {
+    ($($lsm:ident $lsm_section:literal, $fentry:ident $fentry_section:literal => $decide:path;)+) => {
+        $(
+            #[unsafe(no_mangle)]
+            #[unsafe(link_section = $lsm_section)]
+            fn $lsm(context: *mut core::ffi::c_void) -> i32 {
+                $decide($crate::kernel::Arguments(context), bulkhead_abi::Rung::Lsm)
+            }
+
+            #[unsafe(no_mangle)]
+            #[unsafe(link_section = $fentry_section)]
+            fn $fentry(context: *mut core::ffi::c_void) -> i32 {
+                $decide($crate::kernel::Arguments(context), bulkhead_abi::Rung::Fentry);
+                0
+            }
+        )+
+    };
+}
+pub(crate) use programs;

@@ -1,0 +1,95 @@
+//! Mounts by mount(2) and by the new interface, pivot_root, chroot.
+
+use bulkhead_abi::{File, Phase, Rule, Rung};
+use bulkhead_guard::mounts;
+
+use super::programs;
+use crate::{
+    actor::Actor,
+    kernel::{self, Arguments, Superblock},
+    record,
+    settle::{PASS, Site, on_file},
+};
+
+programs! {
+    lsm_sb_mount "lsm/sb_mount", fentry_sb_mount "fentry/security_sb_mount" => sb_mount;
+    lsm_sb_kern_mount "lsm/sb_kern_mount", fentry_sb_kern_mount "fentry/security_sb_kern_mount" => sb_kern_mount;
+    lsm_move_mount "lsm/move_mount", fentry_move_mount "fentry/security_move_mount" => move_mount;
+    lsm_sb_umount "lsm/sb_umount", fentry_sb_umount "fentry/security_sb_umount" => sb_umount;
+    lsm_sb_pivotroot "lsm/sb_pivotroot", fentry_sb_pivotroot "fentry/security_sb_pivotroot" => sb_pivotroot;
+    lsm_path_chroot "lsm/path_chroot", fentry_path_chroot "fentry/security_path_chroot" => path_chroot;
+}
+
+/// sb_mount(dev_name, path, type, flags, data): mount(2), before its capability check.
+#[inline(always)]
+fn sb_mount(arguments: Arguments, rung: Rung) -> i32 {
+    let Some(actor) = Actor::current() else { return PASS };
+    let flags = arguments.number(3);
+    let fstype = kernel::read_string::<16>(arguments.number(2));
+    let source = kernel::read_string::<8>(arguments.number(0));
+    let rule = mounts::of_mount(flags, &fstype, &source);
+    let site = Site { rung, phase: Phase::Attempted };
+    on_file(&actor, rule, [flags, 0, 0], site, |file| unsafe {
+        record::fill_file(file, kernel::path_dentry(arguments.number(1)));
+        (*file).fstype = fstype;
+    })
+}
+
+/// sb_kern_mount(sb): mount(2) and fsmount(2), when the superblock stands.
+#[inline(always)]
+fn sb_kern_mount(arguments: Arguments, rung: Rung) -> i32 {
+    let Some(actor) = Actor::current() else { return PASS };
+    let superblock = Superblock::at(arguments.number(0));
+    let rule = mounts::of_superblock(superblock.magic, superblock.on_block_device);
+    on_file(&actor, rule, [0; 3], Site { rung, phase: Phase::Done }, |file| {
+        fill_superblock(file, superblock);
+    })
+}
+
+/// move_mount(from, to): move_mount(2), attaching and moving.
+#[inline(always)]
+fn move_mount(arguments: Arguments, rung: Rung) -> i32 {
+    on_path(arguments.number(1), Rule::MoveMount, 0, Site { rung, phase: Phase::Attempted })
+}
+
+/// sb_umount(mnt, flags).
+#[inline(always)]
+fn sb_umount(arguments: Arguments, rung: Rung) -> i32 {
+    let Some(actor) = Actor::current() else { return PASS };
+    let site = Site { rung, phase: Phase::Done };
+    let flags = arguments.number(1) & 0xffff_ffff;
+    on_file(&actor, Rule::Unmount, [flags, 0, 0], site, |file| {
+        let (superblock, _root) = kernel::mount_parts(arguments.number(0));
+        fill_superblock(file, Superblock::at(superblock));
+    })
+}
+
+/// sb_pivotroot(old, new).
+#[inline(always)]
+fn sb_pivotroot(arguments: Arguments, rung: Rung) -> i32 {
+    on_path(arguments.number(1), Rule::PivotRoot, 0, Site { rung, phase: Phase::Attempted })
+}
+
+/// path_chroot(path), after its capability check.
+#[inline(always)]
+fn path_chroot(arguments: Arguments, rung: Rung) -> i32 {
+    on_path(arguments.number(0), Rule::Chroot, 0, Site { rung, phase: Phase::Done })
+}
+
+#[inline(always)]
+fn on_path(path: u64, rule: Rule, flags: u64, site: Site) -> i32 {
+    let Some(actor) = Actor::current() else { return PASS };
+    on_file(&actor, rule, [flags, 0, 0], site, |file| unsafe {
+        record::fill_file(file, kernel::path_dentry(path));
+    })
+}
+
+#[inline(always)]
+fn fill_superblock(file: *mut File, superblock: Superblock) {
+    unsafe {
+        record::fill_file(file, superblock.root);
+        (*file).magic = superblock.magic;
+        (*file).device = superblock.device;
+        (*file).fstype = kernel::read_string(superblock.type_name);
+    }
+}

@@ -1,0 +1,201 @@
+//! Who is who: cgroups made and removed, tasks placed, forked and executed. All on BTF
+//! tracepoints, which every supported kernel has, so that identity never depends on the rung.
+
+use aya_ebpf::{
+    bindings::BPF_RB_FORCE_WAKEUP, helpers::bpf_get_current_cgroup_id, maps::lpm_trie::Key,
+};
+use bulkhead_abi::{
+    CgroupGone, CgroupMade, Identity, Kind, ScopeName, TaskMark, TaskState,
+};
+use bulkhead_guard::{cgroups, setup};
+
+use crate::{
+    actor,
+    kernel::{self, Arguments, Cgroup, Object, Task},
+    maps::{CGROUPS, LIFECYCLE, SCOPES, STATE, STATE_LIFECYCLE_LOST, STATE_OVERFLOW, TASKS},
+    record,
+    settle::add_one,
+};
+
+/// cgroup_mkdir(cgrp, path): the new cgroup has no task yet.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/cgroup_mkdir")]
+fn tp_cgroup_mkdir(context: *mut core::ffi::c_void) -> i32 {
+    let cgroup = Cgroup(Arguments(context).object(0));
+    if !cgroup.is_default_hierarchy() {
+        return 0;
+    }
+    let id = cgroup.id();
+    let parent_id = Cgroup::id_copied(Cgroup::parent_of(cgroup.0 as u64));
+    let scope = scope_of(cgroup);
+    let parent = unsafe { CGROUPS.get(&parent_id) };
+    let by_host = current_is_host();
+    let entry = cgroups::made(parent, scope, by_host, id, parent_id);
+    if let Some(identity) = entry {
+        if CGROUPS.insert(&id, &identity, 0).is_err() {
+            if let Some(overflow) = STATE.get_ptr_mut(STATE_OVERFLOW) {
+                // SAFETY: a map value; every writer writes the same.
+                unsafe { *overflow = 1 };
+            }
+        }
+    }
+    announce_made(cgroup, id, parent_id, entry);
+    0
+}
+
+/// cgroup_rmdir(cgrp, path): no task is left in it.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/cgroup_rmdir")]
+fn tp_cgroup_rmdir(context: *mut core::ffi::c_void) -> i32 {
+    let cgroup = Cgroup(Arguments(context).object(0));
+    if !cgroup.is_default_hierarchy() {
+        return 0;
+    }
+    let id = cgroup.id();
+    let Some(identity) = (unsafe { CGROUPS.get(&id) }).copied() else { return 0 };
+    // Gone already would be as good.
+    let _absent = CGROUPS.remove(&id);
+    match LIFECYCLE.reserve::<CgroupGone>(0) {
+        Some(mut entry) => {
+            let gone = entry.as_mut_ptr();
+            unsafe {
+                record::fill_lifecycle_header(&raw mut (*gone).header, Kind::CgroupGone);
+                (*gone).cgroup = id;
+                (*gone).identity = identity;
+            }
+            entry.submit(u64::from(BPF_RB_FORCE_WAKEUP));
+        }
+        None => lost(),
+    }
+    0
+}
+
+/// cgroup_attach_task(dst, path, task, threadgroup): a task was moved.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/cgroup_attach_task")]
+fn tp_cgroup_attach_task(context: *mut core::ffi::c_void) -> i32 {
+    let arguments = Arguments(context);
+    if !Cgroup(arguments.object(0)).is_default_hierarchy() || !current_is_host() {
+        return 0;
+    }
+    let task = Task(arguments.object(2));
+    mark(task, setup::placed(actor::state_of(task), true));
+    0
+}
+
+/// sched_process_fork(parent, child): the child is in its cgroup and has not run yet.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/sched_process_fork")]
+fn tp_sched_process_fork(context: *mut core::ffi::c_void) -> i32 {
+    let arguments = Arguments(context);
+    let (parent, child) = (Task(arguments.object(0)), Task(arguments.object(1)));
+    if child.tid() != child.tgid() {
+        return 0;
+    }
+    // Another cgroup than the parent's: born there by CLONE_INTO_CGROUP.
+    let entered = child.cgroup() != parent.cgroup() && current_is_host();
+    let state = setup::forked(actor::state_of(parent), entered);
+    if !matches!(state, TaskState::Unmarked) {
+        mark(child, state);
+    }
+    0
+}
+
+/// sched_process_exec(p, old_pid, bprm).
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "tp_btf/sched_process_exec")]
+fn tp_sched_process_exec(context: *mut core::ffi::c_void) -> i32 {
+    let arguments = Arguments(context);
+    let task = Task(arguments.object(0));
+    match TASKS.get(task.leader()) {
+        Some(mark) => {
+            if mark.state != TaskState::Setup as u32 {
+                return 0;
+            }
+            let file = kernel::program_file(arguments.number(2));
+            let unlinked = kernel::inode_links(kernel::file_inode(file)) == 0;
+            let in_place = mark.placed_in == task.mount_namespace();
+            mark.state = setup::executed(TaskState::Setup, unlinked, in_place) as u32;
+        }
+        None => {
+            if !current_is_host() {
+                self::mark(task, TaskState::Workload);
+            }
+        }
+    }
+    0
+}
+
+#[repr(C)]
+pub struct IteratorContext {
+    meta: *const core::ffi::c_void,
+    task: Object,
+}
+
+/// Marks every task that already runs in a workload's cgroup, once, when the agent starts: a task
+/// that was there before the agent is workload, and nobody's later move makes it anything else.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+fn adopt(context: *mut IteratorContext) -> i32 {
+    // SAFETY: the kernel's context for task iterators; the last call has no task.
+    let task = unsafe { (*context).task };
+    if task.is_null() {
+        return 0;
+    }
+    let task = Task(task);
+    if task.tid() == task.tgid()
+        && actor::identity_of(task.cgroup()).is_some()
+        && matches!(actor::state_of(task), TaskState::Unmarked)
+    {
+        mark(task, TaskState::Workload);
+    }
+    0
+}
+
+#[inline(always)]
+fn mark(task: Task, state: TaskState) {
+    // Without room for the mark the task counts as workload: the strict reading.
+    if let Some(mark) = TASKS.get_or_create(task.leader()) {
+        if mark.state == TaskState::Unmarked as u32 {
+            *mark = TaskMark { state: state as u32, placed_in: task.mount_namespace() };
+        }
+    }
+}
+
+#[inline(always)]
+fn current_is_host() -> bool {
+    let cgroup = unsafe { bpf_get_current_cgroup_id() };
+    unsafe { CGROUPS.get(&cgroup) }.is_none()
+}
+
+/// The template for a cgroup of this name.
+#[inline(always)]
+fn scope_of(cgroup: Cgroup) -> Option<&'static Identity> {
+    let name = ScopeName { name: kernel::read_string(cgroup.name_address()) };
+    SCOPES.get(&Key::new(256, name))
+}
+
+#[inline(always)]
+fn announce_made(cgroup: Cgroup, id: u64, parent: u64, entry: Option<Identity>) {
+    let Some(mut slot) = LIFECYCLE.reserve::<CgroupMade>(0) else { return lost() };
+    let made = slot.as_mut_ptr();
+    unsafe {
+        record::fill_lifecycle_header(&raw mut (*made).header, Kind::CgroupMade);
+        (*made).cgroup = id;
+        (*made).parent = parent;
+        (*made).identity = match entry {
+            Some(identity) => identity,
+            None => Identity { container: 0, pod: 0, tenant: 0, slot: 0, flags: 0 },
+        };
+        (*made).name = kernel::read_string(cgroup.name_address());
+    }
+    slot.submit(u64::from(BPF_RB_FORCE_WAKEUP));
+}
+
+/// The agent reads the count and walks the tree again.
+#[inline(always)]
+fn lost() {
+    if let Some(value) = STATE.get_ptr_mut(STATE_LIFECYCLE_LOST) {
+        add_one(value);
+    }
+}

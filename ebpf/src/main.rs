@@ -1,0 +1,33 @@
+//! The kernel side of Bulkhead.
+//!
+//! ```text
+//! hooks/*    a kernel hook fires: read the kernel object, ask `bulkhead_guard` which rule it meets
+//! actor      who is it: the current cgroup's entry; nothing found means the host, and the end
+//! settle     the level's verdict: count it, report it, refuse it
+//! lifecycle  cgroups made and removed, tasks placed, forked and executed: who is who
+//! ```
+//!
+//! Each decision has two programs, BPF LSM (refuses) and fentry (sees); the agent attaches one.
+#![no_std]
+#![no_main]
+// The atomic add; see settle.rs.
+#![feature(asm_experimental_arch)]
+
+mod actor;
+mod canary;
+mod hooks;
+mod kernel;
+mod lifecycle;
+mod maps;
+mod record;
+mod settle;
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+/// Kernel helpers that read kernel memory are for GPL-compatible programs.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,116 @@
+//! Everything that the two sides share, in one place.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    bindings::{BPF_F_NO_PREALLOC, BPF_LOCAL_STORAGE_GET_F_CREATE, bpf_map_type, task_struct},
+    helpers::generated::bpf_task_storage_get,
+    macros::map,
+    maps::{Array, HashMap, LpmTrie, RingBuf},
+};
+use bulkhead_abi::{
+    CountKey, Identity, LevelTable, MAX_LEVELS, MAX_RULES, ScopeName, SensitiveFile, TaskMark,
+};
+
+use crate::kernel::Task;
+
+/// cgroup id -> whose it is. The agent writes it; the kernel side adds the children.
+#[map]
+pub static CGROUPS: HashMap<u64, Identity> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Start of a cgroup's name -> the entry that a cgroup of that name begins with.
+#[map]
+pub static SCOPES: LpmTrie<ScopeName, Identity> = LpmTrie::with_max_entries(64, BPF_F_NO_PREALLOC);
+
+/// slot -> verdicts and ceiling.
+#[map]
+pub static LEVELS: Array<LevelTable> = Array::with_max_entries(MAX_LEVELS, 0);
+
+/// File of a kernel file system -> packed rule and access (`bulkhead_guard::files::pack`).
+#[map]
+pub static SENSITIVE: HashMap<SensitiveFile, u32> = HashMap::with_max_entries(256, 0);
+
+/// The exact counts.
+#[map]
+pub static COUNTS: HashMap<CountKey, u64> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// rule -> verdicts for which the count map had no room.
+#[map]
+pub static UNCOUNTED: Array<u64> = Array::with_max_entries(MAX_RULES as u32, 0);
+
+/// Verdict records.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(2 << 20, 0);
+
+/// Cgroups made and removed: a ring that no verdict can fill.
+#[map]
+pub static LIFECYCLE: RingBuf = RingBuf::with_byte_size(512 << 10, 0);
+
+/// Numbers that describe the kernel side itself; see the constants below.
+#[map]
+pub static STATE: Array<u64> = Array::with_max_entries(8, 0);
+
+/// [`STATE`]: 1 after a cgroup found no room in [`CGROUPS`]; entries are then inherited by walking.
+pub const STATE_OVERFLOW: u32 = 0;
+/// [`STATE`]: lifecycle records that found no room.
+pub const STATE_LIFECYCLE_LOST: u32 = 1;
+/// [`STATE`]: the word that the canary saw.
+pub const STATE_CANARY: u32 = 2;
+
+/// Task storage, as a BTF map definition; aya-ebpf has no type for it yet.
+#[repr(C)]
+pub struct TaskStorage<T> {
+    r#type: *const [i32; bpf_map_type::BPF_MAP_TYPE_TASK_STORAGE as usize],
+    key: *const i32,
+    value: *const T,
+    max_entries: *const [i32; 0],
+    map_flags: *const [i32; BPF_F_NO_PREALLOC as usize],
+}
+
+// SAFETY: a description that the loader reads; nothing dereferences it.
+unsafe impl<T> Sync for TaskStorage<T> {}
+
+impl<T> TaskStorage<T> {
+    const fn new() -> Self {
+        Self {
+            r#type: core::ptr::null(),
+            key: core::ptr::null(),
+            value: core::ptr::null(),
+            max_entries: core::ptr::null(),
+            map_flags: core::ptr::null(),
+        }
+    }
+
+    /// The value of a task, if it has one.
+    #[inline(always)]
+    pub fn get(&self, task: Task) -> Option<&mut T> {
+        self.lookup(task, 0)
+    }
+
+    /// The value of a task, made of zeroes where there was none.
+    #[inline(always)]
+    pub fn get_or_create(&self, task: Task) -> Option<&mut T> {
+        self.lookup(task, u64::from(BPF_LOCAL_STORAGE_GET_F_CREATE))
+    }
+
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref)]
+    fn lookup(&self, task: Task, flags: u64) -> Option<&mut T> {
+        // SAFETY: the helper returns null or a value that lives as long as the task.
+        unsafe {
+            bpf_task_storage_get(
+                core::ptr::from_ref(self).cast_mut().cast::<c_void>(),
+                task.0.cast_mut().cast::<task_struct>(),
+                core::ptr::null_mut(),
+                flags,
+            )
+            .cast::<T>()
+            .as_mut()
+        }
+    }
+}
+
+/// What is remembered of a thread group, kept on its leader.
+#[unsafe(link_section = ".maps")]
+#[unsafe(no_mangle)]
+pub static TASKS: TaskStorage<TaskMark> = TaskStorage::new();

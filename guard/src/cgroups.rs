@@ -1,0 +1,108 @@
+//! Whose a new cgroup is, before anyone in user space has looked at it.
+
+use bulkhead_abi::{Identity, NOT_A_WORKLOAD_SLOT, identity_flag};
+
+/// The entry of a cgroup that has just been made.
+///
+/// `parent` is its parent's entry; `scope` the template that its name matched, if it bears a name
+/// that a runtime gives; `by_host` whether a process outside every workload made it. Names count
+/// only where a host process gave them: below its own container a tenant may make any name.
+#[inline(always)]
+pub fn made(
+    parent: Option<&Identity>,
+    scope: Option<&Identity>,
+    by_host: bool,
+    id: u64,
+    parent_id: u64,
+) -> Option<Identity> {
+    let scope = if by_host { scope } else { None };
+    match (parent, scope) {
+        (Some(parent), _) if parent.container != 0 => Some(*parent),
+        (_, Some(scope)) if scope.slot == NOT_A_WORKLOAD_SLOT => None,
+        (Some(parent), Some(scope)) => Some(if scope.flags & identity_flag::SLICE != 0 {
+            unconfirmed(*parent)
+        } else {
+            Identity { container: id, pod: parent_id, ..unconfirmed(*parent) }
+        }),
+        (Some(parent), None) if parent.flags & identity_flag::CONTAINERS_BELOW != 0 => {
+            let flags = parent.flags & !identity_flag::CONTAINERS_BELOW;
+            Some(Identity { container: id, flags, ..*parent })
+        }
+        (Some(parent), None) => Some(unconfirmed(*parent)),
+        (None, Some(scope)) if scope.flags & identity_flag::SLICE != 0 => Some(unconfirmed(*scope)),
+        (None, Some(scope)) => Some(Identity { container: id, ..unconfirmed(*scope) }),
+        (None, None) => None,
+    }
+}
+
+#[inline(always)]
+const fn unconfirmed(identity: Identity) -> Identity {
+    Identity { flags: identity.flags | identity_flag::UNCONFIRMED, ..identity }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_abi::{PENDING_SLOT, UNIDENTIFIED_TENANT};
+    use identity_flag::{CONTAINERS_BELOW, SLICE, UNCONFIRMED};
+
+    const PENDING: Identity = Identity {
+        container: 0,
+        pod: 0,
+        tenant: UNIDENTIFIED_TENANT,
+        slot: PENDING_SLOT,
+        flags: 0,
+    };
+    const KUBEPODS: Identity = Identity { flags: SLICE, ..PENDING };
+    const CONMON: Identity = Identity { slot: NOT_A_WORKLOAD_SLOT, ..PENDING };
+    const CONTAINER: Identity = Identity { container: 9, pod: 8, tenant: 3, slot: 5, flags: 0 };
+
+    #[test]
+    fn a_child_of_a_container_is_the_container() {
+        assert_eq!(made(Some(&CONTAINER), None, false, 20, 9), Some(CONTAINER));
+        assert_eq!(made(Some(&CONTAINER), Some(&PENDING), true, 20, 9), Some(CONTAINER));
+    }
+
+    #[test]
+    fn a_tenant_cannot_name_its_way_out() {
+        assert_eq!(made(Some(&CONTAINER), Some(&CONMON), false, 20, 9), Some(CONTAINER));
+        assert_eq!(made(Some(&CONTAINER), Some(&CONMON), true, 20, 9), Some(CONTAINER));
+        let slice = made(Some(&KUBEPODS), Some(&CONMON), false, 20, 9);
+        assert_eq!(slice.map(|entry| entry.slot), Some(PENDING_SLOT));
+    }
+
+    #[test]
+    fn the_runtime_s_monitor_is_no_workload() {
+        assert_eq!(made(Some(&KUBEPODS), Some(&CONMON), true, 20, 9), None);
+        assert_eq!(made(None, Some(&CONMON), true, 20, 9), None);
+    }
+
+    #[test]
+    fn a_new_container_scope_is_pending_and_its_own() {
+        let pod = Identity { flags: SLICE | UNCONFIRMED, ..PENDING };
+        let entry = made(Some(&pod), Some(&PENDING), true, 20, 9).unwrap();
+        assert_eq!((entry.container, entry.pod, entry.slot), (20, 9, PENDING_SLOT));
+        assert_ne!(entry.flags & UNCONFIRMED, 0);
+        let entry = made(None, Some(&PENDING), true, 20, 1).unwrap();
+        assert_eq!((entry.container, entry.pod), (20, 0));
+    }
+
+    #[test]
+    fn an_unknown_child_of_a_slice_is_not_the_host_s() {
+        let entry = made(Some(&KUBEPODS), None, true, 20, 9).unwrap();
+        assert_eq!((entry.container, entry.tenant, entry.slot), (0, 0, PENDING_SLOT));
+    }
+
+    #[test]
+    fn children_of_a_tenant_s_directory_are_containers_of_the_tenant() {
+        let directory =
+            Identity { container: 0, pod: 0, tenant: 4, slot: 7, flags: CONTAINERS_BELOW };
+        let entry = made(Some(&directory), None, true, 20, 9).unwrap();
+        assert_eq!(entry, Identity { container: 20, pod: 0, tenant: 4, slot: 7, flags: 0 });
+    }
+
+    #[test]
+    fn the_host_s_own_cgroups_stay_the_host_s() {
+        assert_eq!(made(None, None, true, 20, 1), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! Telling the runtime's set-up of a container from the workload.
+//!
+//! A host process places a task into a container's cgroup; from then until the task executes a
+//! program it is the runtime's own code, and its forks are too. Nothing that a workload can do
+//! leads back into that state: only a host process can place, and a task that is marked as workload
+//! keeps that mark wherever it is moved.
+
+use bulkhead_abi::TaskState;
+
+/// The state of a task that a process has just placed into a cgroup.
+#[inline(always)]
+pub const fn placed(before: TaskState, by_host: bool) -> TaskState {
+    match (before, by_host) {
+        (TaskState::Unmarked, true) => TaskState::Setup,
+        (state, _) => state,
+    }
+}
+
+/// The state of a new process. `entered_by_birth`: its parent is on the host and it was born
+/// inside a workload's cgroup (CLONE_INTO_CGROUP).
+#[inline(always)]
+pub const fn forked(parent: TaskState, entered_by_birth: bool) -> TaskState {
+    match (parent, entered_by_birth) {
+        (TaskState::Unmarked, true) => TaskState::Setup,
+        (state, _) => state,
+    }
+}
+
+/// The state of a task after it executed a program.
+///
+/// A runtime may execute a sealed copy of itself between its placement and its work (the answer
+/// to CVE-2019-5736): an unlinked file, while the task is still in the mount namespace where it was
+/// placed. That is one program, not two.
+#[inline(always)]
+pub const fn executed(
+    before: TaskState,
+    unlinked_file: bool,
+    still_where_placed: bool,
+) -> TaskState {
+    match before {
+        TaskState::Setup if unlinked_file && still_where_placed => TaskState::Setup,
+        _ => TaskState::Workload,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use TaskState::{Setup, Unmarked, Workload};
+
+    #[test]
+    fn a_workload_never_returns_to_set_up() {
+        for by_host in [false, true] {
+            assert_eq!(placed(Workload, by_host), Workload);
+            assert_eq!(forked(Workload, by_host), Workload);
+            for flag in [false, true] {
+                assert_eq!(executed(Workload, by_host, flag), Workload);
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_host_process_puts_a_task_into_set_up() {
+        assert_eq!(placed(Unmarked, true), Setup);
+        assert_eq!(placed(Unmarked, false), Unmarked);
+        assert_eq!(forked(Unmarked, true), Setup);
+        assert_eq!(forked(Unmarked, false), Unmarked);
+    }
+
+    #[test]
+    fn set_up_ends_with_the_next_program() {
+        assert_eq!(executed(Setup, false, true), Workload);
+        assert_eq!(executed(Setup, true, false), Workload);
+        assert_eq!(executed(Setup, false, false), Workload);
+        assert_eq!(forked(Setup, false), Setup);
+    }
+
+    #[test]
+    fn a_runtime_that_seals_itself_is_still_set_up() {
+        assert_eq!(executed(Setup, true, true), Setup);
+    }
+}
