@@ -1,3 +1,38 @@
 //! Development tasks, called as `cargo xtask TASK`.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod cache;
+mod command;
+mod debian;
+mod guest;
+mod progress;
+
+/// Development tasks of Bulkhead.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// A Debian node in QEMU, with the built agent on its PATH
+    Guest(guest::Arguments),
+}
+
+/// What a task that could not do its work exits with; see `guest run --help`.
+const CANNOT: u8 = 125;
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Guest(arguments) => guest::perform(arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("xtask: {error:#}");
+        ExitCode::from(CANNOT)
+    })
+}
