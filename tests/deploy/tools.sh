@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by check.sh. Puts the tools of the deploy checks into one directory under the cache:
 #   venv/bin/python  with the schemas of Kubernetes and a YAML reader
 #   bin/kubectl      for `kubectl kustomize`, pinned, so that every machine renders alike
