@@ -1,5 +1,7 @@
 //! Who a cgroup belongs to.
 
+use crate::NOT_A_WORKLOAD_SLOT;
+
 /// Bytes of a cgroup's name that the kernel side compares and reports.
 pub const NAME_LEN: usize = 64;
 
@@ -36,6 +38,18 @@ pub struct Identity {
     pub slot: u16,
     /// See [`identity_flag`].
     pub flags: u16,
+}
+
+impl Identity {
+    /// Nobody's workload: the node itself.
+    pub const HOST: Self =
+        Self { container: 0, pod: 0, tenant: 0, slot: NOT_A_WORKLOAD_SLOT, flags: 0 };
+
+    /// Whether this is the node itself.
+    #[inline(always)]
+    pub const fn is_host(&self) -> bool {
+        self.slot == NOT_A_WORKLOAD_SLOT
+    }
 }
 
 /// The key of the scope map, a longest-prefix match over the names that container runtimes give

@@ -1,5 +1,7 @@
 //! A level as the kernel side reads it.
 
+use core::hint::black_box;
+
 use crate::{MAX_RULES, Relation, Rule, Verdict};
 
 /// Level tables on one node: one for each (level, overrides) that is in use.
@@ -8,7 +10,7 @@ pub const MAX_LEVELS: u32 = 256;
 pub const WATCH_SLOT: u16 = 0;
 /// The table for workloads that are not named yet.
 pub const PENDING_SLOT: u16 = 1;
-/// No table: in a scope template, a name that the runtime gives to its own helpers.
+/// No table: the node itself; in a scope template, a name that the runtime gives to its own helpers.
 pub const NOT_A_WORKLOAD_SLOT: u16 = u16::MAX;
 
 /// Verdicts by rule and relation, and the capability ceiling.
@@ -35,9 +37,11 @@ impl LevelTable {
     /// safe reading of a broken table is the strict one.
     #[inline(always)]
     pub fn verdict(&self, rule: Rule, relation: Relation) -> Verdict {
-        // Masks rather than checks: the verifier wants the bounds, and both sizes are powers of two.
+        // The compiler knows the ranges of both enums and would drop the masks; the verifier does
+        // not know them and wants to see the masks.
+        let (row, column) = (black_box(rule as usize), black_box(relation as usize));
         #[allow(clippy::indexing_slicing)]
-        let byte = self.verdicts[rule as usize & (MAX_RULES - 1)][relation as usize & 7];
+        let byte = self.verdicts[row & (MAX_RULES - 1)][column & 7];
         match Verdict::from_u8(byte) {
             Some(verdict) => verdict,
             None => Verdict::Deny,

@@ -89,7 +89,7 @@ record! {
     Party {
         /// The executable's path inside its file system, at the end of the buffer.
         path: [u8; PATH_LEN],
-        /// Whose it is; all zero for the host.
+        /// Whose it is; [`Identity::HOST`] for the node itself.
         identity: Identity,
         /// Its cgroup v2 id.
         cgroup: u64,
@@ -149,6 +149,8 @@ record! {
         flags: u16,
         /// The file system's type, where the act names one.
         fstype: [u8; 16],
+        /// Not used. The verifier must see that a path's longest last step stays in the record.
+        reserved: [u64; 10],
     }
 }
 
@@ -195,7 +197,7 @@ record! {
         cgroup: u64,
         /// Its parent's id.
         parent: u64,
-        /// The entry that the kernel side gave it; all zero when it gave none.
+        /// The entry that the kernel side gave it; [`Identity::HOST`] when it gave none.
         identity: Identity,
         /// Its name, zero-filled.
         name: [u8; NAME_LEN],

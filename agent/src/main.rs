@@ -1,3 +1,8 @@
 //! `bulkhead`: one privileged agent per node.
+mod kernel;
 
-fn main() {}
+fn main() -> anyhow::Result<()> {
+    let guard = kernel::Guard::load()?;
+    println!("{}", serde_json::to_string_pretty(guard.ladder())?);
+    Ok(())
+}

@@ -4,7 +4,7 @@ use aya_ebpf::helpers::bpf_get_current_cgroup_id;
 use bulkhead_abi::{Identity, TaskState};
 
 use crate::{
-    kernel::{Cgroup, Task},
+    kernel::{self, Cgroup, Task},
     maps::{CGROUPS, STATE, STATE_OVERFLOW, TASKS},
 };
 
@@ -22,17 +22,17 @@ impl Actor {
         let cgroup = unsafe { bpf_get_current_cgroup_id() };
         let identity = match unsafe { CGROUPS.get(&cgroup) } {
             Some(identity) => *identity,
-            None => inherited(Task::current().cgroup())?,
+            None => inherited(Task::current().cgroup()),
         };
-        Some(Self { cgroup, identity })
+        if identity.is_host() { None } else { Some(Self { cgroup, identity }) }
     }
 }
 
-/// Whose the cgroup is; `None` for the host's.
+/// Whose the cgroup is.
 #[inline(always)]
-pub fn identity_of(cgroup: Cgroup) -> Option<Identity> {
+pub fn identity_of(cgroup: Cgroup) -> Identity {
     match unsafe { CGROUPS.get(&cgroup.id()) } {
-        Some(identity) => Some(*identity),
+        Some(identity) => *identity,
         None => inherited(cgroup),
     }
 }
@@ -40,24 +40,36 @@ pub fn identity_of(cgroup: Cgroup) -> Option<Identity> {
 /// The entry of the nearest ancestor, where the map has once been full: then a cgroup without an
 /// entry need not be the host's, and a tenant that made too many gains nothing by it.
 #[inline(always)]
-fn inherited(cgroup: Cgroup) -> Option<Identity> {
+fn inherited(cgroup: Cgroup) -> Identity {
     match STATE.get(STATE_OVERFLOW) {
-        Some(1) => walk(cgroup.0 as u64),
-        _ => None,
+        Some(1) => {
+            let ancestor = nearest_entry(kernel::address_of(cgroup.0));
+            match unsafe { CGROUPS.get(&ancestor) } {
+                Some(identity) => *identity,
+                None => Identity::HOST,
+            }
+        }
+        _ => Identity::HOST,
     }
 }
 
-fn walk(mut address: u64) -> Option<Identity> {
+/// The id of the nearest ancestor that has an entry; 0, which no cgroup has, where there is none.
+/// A global function, which the verifier looks at once. `cgroup` is an address.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn nearest_entry(cgroup: u64) -> u64 {
+    let mut address = cgroup;
     for _ in 0..32 {
         address = Cgroup::parent_of(address);
         if address == 0 {
-            return None;
+            return 0;
         }
-        if let Some(identity) = unsafe { CGROUPS.get(&Cgroup::id_copied(address)) } {
-            return Some(*identity);
+        let id = Cgroup::id_copied(address);
+        if unsafe { CGROUPS.get(&id) }.is_some() {
+            return id;
         }
     }
-    None
+    0
 }
 
 /// Where a task stands between set-up and workload.

@@ -39,6 +39,14 @@ fn read_at<T: Copy + Default>(address: u64, offset: &Global<u32>) -> T {
     read(address.wrapping_add(u64::from(offset.load()))).unwrap_or_default()
 }
 
+/// The address of an object as a plain number. A global function takes no typed pointer, and the
+/// verifier lets no arithmetic turn one into a number; a copy of the pointer's own bytes is one.
+#[inline(always)]
+pub fn address_of(object: Object) -> u64 {
+    let slot = object;
+    read((&raw const slot) as u64).unwrap_or_default()
+}
+
 /// Arguments of a traced function.
 #[derive(Clone, Copy)]
 pub struct Arguments(pub *mut c_void);
@@ -95,44 +103,7 @@ impl Task {
     /// Inode number of the mount namespace.
     #[inline(always)]
     pub fn mount_namespace(self) -> u32 {
-        let nsproxy: u64 = read_at(self.0 as u64, &TASK_NSPROXY);
-        let namespace: u64 = read_at(nsproxy, &NSPROXY_MNT);
-        read_at(namespace.wrapping_add(u64::from(MNT_NS_COMMON.load())), &NS_COMMON_INUM)
-    }
-
-    #[inline(always)]
-    pub fn flags(self) -> u32 {
-        read_at(self.0 as u64, &TASK_FLAGS)
-    }
-
-    #[inline(always)]
-    pub fn start_time(self) -> u64 {
-        read_at(self.0 as u64, &TASK_START)
-    }
-
-    /// Address of the parent.
-    #[inline(always)]
-    pub fn parent(self) -> u64 {
-        read_at(self.0 as u64, &TASK_PARENT)
-    }
-
-    /// Address of the credentials.
-    #[inline(always)]
-    pub fn credentials(self) -> u64 {
-        read_at(self.0 as u64, &TASK_CRED)
-    }
-
-    /// Address of the executable's `struct file`, 0 for kernel threads.
-    #[inline(always)]
-    pub fn executable(self) -> u64 {
-        let mm: u64 = read_at(self.0 as u64, &TASK_MM);
-        if mm == 0 { 0 } else { read_at(mm, &MM_EXE) }
-    }
-
-    /// Address of the name.
-    #[inline(always)]
-    pub fn name_address(self) -> u64 {
-        task_name_address(self.0 as u64)
+        TaskAddress(self.0 as u64).mount_namespace()
     }
 
     /// The number of the system call that the current task is in, and whether it came through a
@@ -157,16 +128,67 @@ impl Task {
     }
 }
 
-/// Address of a task's name.
-#[inline(always)]
-pub fn task_name_address(task: u64) -> u64 {
-    task.wrapping_add(u64::from(TASK_COMM.load()))
-}
+/// A task by its bare address, read by copying: where the verifier knows no type.
+#[derive(Clone, Copy)]
+pub struct TaskAddress(pub u64);
 
-/// A task's thread group id, by address.
-#[inline(always)]
-pub fn task_tgid(task: u64) -> u32 {
-    read_at(task, &TASK_TGID)
+impl TaskAddress {
+    #[inline(always)]
+    pub fn tgid(self) -> u32 {
+        read_at(self.0, &TASK_TGID)
+    }
+
+    #[inline(always)]
+    pub fn tid(self) -> u32 {
+        read_at(self.0, &TASK_PID)
+    }
+
+    #[inline(always)]
+    pub fn flags(self) -> u32 {
+        read_at(self.0, &TASK_FLAGS)
+    }
+
+    #[inline(always)]
+    pub fn start_time(self) -> u64 {
+        read_at(self.0, &TASK_START)
+    }
+
+    #[inline(always)]
+    pub fn leader(self) -> Self {
+        Self(read_at(self.0, &TASK_LEADER))
+    }
+
+    #[inline(always)]
+    pub fn parent(self) -> Self {
+        Self(read_at(self.0, &TASK_PARENT))
+    }
+
+    /// Inode number of the mount namespace.
+    #[inline(always)]
+    pub fn mount_namespace(self) -> u32 {
+        let nsproxy: u64 = read_at(self.0, &TASK_NSPROXY);
+        let namespace: u64 = read_at(nsproxy, &NSPROXY_MNT);
+        read_at(namespace.wrapping_add(u64::from(MNT_NS_COMMON.load())), &NS_COMMON_INUM)
+    }
+
+    /// Address of the credentials.
+    #[inline(always)]
+    pub fn credentials(self) -> u64 {
+        read_at(self.0, &TASK_CRED)
+    }
+
+    /// Address of the executable's `struct file`, 0 for kernel threads.
+    #[inline(always)]
+    pub fn executable(self) -> u64 {
+        let mm: u64 = read_at(self.0, &TASK_MM);
+        if mm == 0 { 0 } else { read_at(mm, &MM_EXE) }
+    }
+
+    /// Address of the name.
+    #[inline(always)]
+    pub fn name(self) -> u64 {
+        self.0.wrapping_add(u64::from(TASK_COMM.load()))
+    }
 }
 
 /// Effective user id, group id, capabilities and the user namespace's inode number.

@@ -144,7 +144,7 @@ fn adopt(context: *mut IteratorContext) -> i32 {
     }
     let task = Task(task);
     if task.tid() == task.tgid()
-        && actor::identity_of(task.cgroup()).is_some()
+        && !actor::identity_of(task.cgroup()).is_host()
         && matches!(actor::state_of(task), TaskState::Unmarked)
     {
         mark(task, TaskState::Workload);
@@ -185,7 +185,7 @@ fn announce_made(cgroup: Cgroup, id: u64, parent: u64, entry: Option<Identity>) 
         (*made).parent = parent;
         (*made).identity = match entry {
             Some(identity) => identity,
-            None => Identity { container: 0, pod: 0, tenant: 0, slot: 0, flags: 0 },
+            None => Identity::HOST,
         };
         (*made).name = kernel::read_string(cgroup.name_address());
     }

@@ -1,17 +1,17 @@
 //! Filling records. Only what the policy asks to report comes here.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, hint::black_box};
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel};
+use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_kernel_str};
 use bulkhead_abi::{
     Effect, File, Header, Identity, Kind, PATH_LEN, Party, Phase, Relation, Rule, Rung, Verdict,
     party_flag, record_flag,
 };
 
-use crate::kernel::{self, Task};
+use crate::kernel::{self, Task, TaskAddress};
 
 /// Names of a path that are kept; what lies above them is cut off.
-const MAX_DEPTH: usize = 24;
+const MAX_DEPTH: u32 = 32;
 /// Bytes kept of one name. With the path's last byte at `PATH_LEN`, a copy of this length can
 /// never leave the record, whatever the verifier believes of the position.
 const NAME_MASK: u32 = 127;
@@ -76,41 +76,51 @@ pub unsafe fn fill_party(
     party: *mut Party,
     task: Task,
     cgroup: u64,
-    identity: Option<Identity>,
+    identity: Identity,
     setup: bool,
 ) {
     unsafe {
-        let executable = task.executable();
-        let (start, truncated) = if executable == 0 {
-            (PATH_LEN as u16, false)
-        } else {
-            write_path((*party).path.as_mut_ptr(), kernel::file_dentry(executable))
-        };
-        let mut flags = 0;
-        if truncated {
-            flags |= party_flag::PATH_TRUNCATED;
-        }
+        fill_process(party, kernel::address_of(task.0));
         if setup {
-            flags |= party_flag::SETUP;
+            (*party).flags |= party_flag::SETUP;
+        }
+        (*party).cgroup = cgroup;
+        (*party).identity = identity;
+        if !identity.is_host() {
+            (*party).flags |= party_flag::WORKLOAD;
+        }
+    }
+}
+
+/// Fills what a party's process is. A global function: the verifier looks at it once, by itself,
+/// instead of once for every way that leads to it. `task` is an address.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fill_process(party: *mut Party, task: u64) -> i32 {
+    if party.is_null() {
+        return 0;
+    }
+    let task = TaskAddress(task);
+    // SAFETY: the caller's record, as large as its type says; the verifier holds us to it.
+    unsafe {
+        let executable = task.executable();
+        let mut flags = 0;
+        (*party).path_start = PATH_LEN as u16;
+        if executable != 0 {
+            let (start, truncated) =
+                write_path((*party).path.as_mut_ptr(), kernel::file_dentry(executable));
+            (*party).path_start = start;
+            if truncated {
+                flags |= party_flag::PATH_TRUNCATED;
+            }
         }
         // linux/sched.h: PF_KTHREAD
         if task.flags() & 0x0020_0000 != 0 {
             flags |= party_flag::KERNEL_THREAD;
         }
-        (*party).path_start = start;
-        match identity {
-            Some(identity) => {
-                flags |= party_flag::WORKLOAD;
-                (*party).identity = identity;
-            }
-            None => {
-                (*party).identity =
-                    Identity { container: 0, pod: 0, tenant: 0, slot: 0, flags: 0 };
-            }
-        }
         (*party).flags = flags;
-        (*party).cgroup = cgroup;
-        (*party).start_time = task.leader().start_time();
+        let leader = task.leader();
+        (*party).start_time = leader.start_time();
         let (uid, gid, capabilities, namespace) = kernel::credentials(task.credentials());
         (*party).uid = uid;
         (*party).gid = gid;
@@ -124,15 +134,35 @@ pub unsafe fn fill_party(
         (*party).tid = task.tid();
         (*party).mount_namespace = task.mount_namespace();
         let parent = task.parent();
-        (*party).parent_pid = kernel::task_tgid(parent);
-        (*party).comm = kernel::read_string(task.name_address());
-        (*party).parent_comm = kernel::read_string(kernel::task_name_address(parent));
+        (*party).parent_pid = parent.tgid();
+        read_text(&raw mut (*party).comm, task.name());
+        read_text(&raw mut (*party).parent_comm, parent.name());
+    }
+    0
+}
+
+/// Copies a name straight into the record, zero-filled.
+#[inline(always)]
+unsafe fn read_text<const N: usize>(to: *mut [u8; N], address: u64) {
+    unsafe {
+        (*to) = [0; N];
+        // A failed copy leaves the zeroes: an unreadable name is no name.
+        let _length = bpf_probe_read_kernel_str(
+            to.cast::<c_void>(),
+            N as u32,
+            address as *const c_void,
+        );
     }
 }
 
-/// Fills the target of an act on a file.
-#[inline(always)]
-pub unsafe fn fill_file(file: *mut File, dentry: u64) {
+/// Fills the target of an act on a file. A global function, as [`fill_process`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn fill_file(file: *mut File, dentry: u64) -> i32 {
+    if file.is_null() {
+        return 0;
+    }
+    // SAFETY: the caller's record, as large as its type says; the verifier holds us to it.
     unsafe {
         let (start, truncated) = write_path((*file).path.as_mut_ptr(), dentry);
         let inode = kernel::dentry_inode(dentry);
@@ -146,49 +176,86 @@ pub unsafe fn fill_file(file: *mut File, dentry: u64) {
         (*file).special_device = special;
         (*file).fstype = [0; 16];
     }
+    0
 }
 
-/// Writes the path of `dentry` inside its file system, from the end of a buffer of [`PATH_LEN`]
-/// bytes that is followed by at least [`NAME_MASK`] + 1 more. Returns where it begins and whether
-/// something was cut off.
+/// A path being written, from its last name up.
+struct PathWriter {
+    /// A buffer of [`PATH_LEN`] bytes, followed by at least [`NAME_MASK`] + 1 more.
+    buffer: *mut u8,
+    dentry: u64,
+    position: u32,
+    /// The root was reached.
+    whole: bool,
+    /// A name was shortened.
+    shortened: bool,
+}
+
+/// Writes the path of `dentry` inside its file system at the end of `buffer`. Returns where it
+/// begins and whether something was cut off.
 #[inline(always)]
 unsafe fn write_path(buffer: *mut u8, dentry: u64) -> (u16, bool) {
-    let mut at = dentry;
-    let mut position = PATH_LEN as u32;
-    let mut whole = false;
-    let mut truncated = false;
-    for depth in 0..MAX_DEPTH {
-        let parent = kernel::dentry_parent(at);
-        let root = parent == at || parent == 0;
+    let mut writer = PathWriter {
+        buffer,
+        dentry,
+        position: PATH_LEN as u32,
+        whole: false,
+        shortened: false,
+    };
+    // The verifier looks at the step once; unrolled, it would look at every sum of name lengths.
+    unsafe {
+        bpf_loop(
+            MAX_DEPTH,
+            write_name as *mut c_void,
+            (&raw mut writer).cast::<c_void>(),
+            0,
+        );
+    }
+    (writer.position as u16, writer.shortened || !writer.whole)
+}
+
+/// One step: writes the name of the writer's dentry and goes to its parent. Returns 1 at the end.
+extern "C" fn write_name(depth: u32, context: *mut c_void) -> i64 {
+    let writer = context.cast::<PathWriter>();
+    // SAFETY: bpf_loop passes the pointer that `write_path` gave it.
+    unsafe {
+        let dentry = (*writer).dentry;
+        let parent = kernel::dentry_parent(dentry);
+        let root = parent == dentry || parent == 0;
         if root && depth > 0 {
-            whole = true;
-            break;
+            (*writer).whole = true;
+            return 1;
         }
-        let (mut length, name) = kernel::dentry_name(at);
+        let (mut length, name) = kernel::dentry_name(dentry);
         if length >= NAME_MASK {
             length = NAME_MASK - 1;
-            truncated = true;
+            (*writer).shortened = true;
         }
         // A root is called "/" already, and what has no place in a tree (a memfd) gets none.
         let slash = u32::from(!root);
-        if position < length + slash {
-            break;
+        if (*writer).position < length + slash {
+            return 1;
         }
-        position -= length + slash;
-        let place = (position & (PATH_LEN as u32 - 1)) as usize;
-        unsafe {
-            *buffer.add(place) = b'/';
-            let _ = bpf_probe_read_kernel(
-                buffer.add(place + slash as usize).cast::<c_void>(),
-                length & NAME_MASK,
-                name as *const c_void,
-            );
-        }
+        let position = (*writer).position - (length + slash);
+        (*writer).position = position;
+        // The compiler knows that both masks change nothing and would drop them; the verifier does
+        // not know and wants to see them.
+        let place = black_box(position as usize) & (PATH_LEN - 1);
+        let length = black_box(length) & NAME_MASK;
+        let buffer = (*writer).buffer;
+        *buffer.add(place) = b'/';
+        // An unreadable name leaves the zeroes or the bytes of an older record behind its slash;
+        // the dentry is pinned by the file that is being opened, so that this does not happen.
+        let _unread = bpf_probe_read_kernel(
+            buffer.add(place + slash as usize).cast::<c_void>(),
+            length,
+            name as *const c_void,
+        );
+        (*writer).dentry = parent;
         if root {
-            whole = true;
-            break;
+            (*writer).whole = true;
+            return 1;
         }
-        at = parent;
     }
-    (position as u16, truncated || !whole)
+    0
 }

@@ -34,7 +34,7 @@ pub struct Site {
 pub struct TaskTarget {
     pub task: Task,
     pub cgroup: u64,
-    pub identity: Option<Identity>,
+    pub identity: Identity,
     pub setup: bool,
 }
 
@@ -145,7 +145,7 @@ fn current_is_setup() -> bool {
 #[inline(always)]
 unsafe fn fill_actor(party: *mut bulkhead_abi::Party, actor: &Actor) {
     unsafe {
-        record::fill_party(party, Task::current(), actor.cgroup, Some(actor.identity), false);
+        record::fill_party(party, Task::current(), actor.cgroup, actor.identity, false);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whose a new cgroup is, before anyone in user space has looked at it.
 
-use bulkhead_abi::{Identity, NOT_A_WORKLOAD_SLOT, identity_flag};
+use bulkhead_abi::{Identity, identity_flag};
 
 /// The entry of a cgroup that has just been made.
 ///
@@ -18,7 +18,7 @@ pub fn made(
     let scope = if by_host { scope } else { None };
     match (parent, scope) {
         (Some(parent), _) if parent.container != 0 => Some(*parent),
-        (_, Some(scope)) if scope.slot == NOT_A_WORKLOAD_SLOT => None,
+        (_, Some(scope)) if scope.is_host() => None,
         (Some(parent), Some(scope)) => Some(if scope.flags & identity_flag::SLICE != 0 {
             unconfirmed(*parent)
         } else {
@@ -54,7 +54,7 @@ mod tests {
         flags: 0,
     };
     const KUBEPODS: Identity = Identity { flags: SLICE, ..PENDING };
-    const CONMON: Identity = Identity { slot: NOT_A_WORKLOAD_SLOT, ..PENDING };
+    const CONMON: Identity = Identity::HOST;
     const CONTAINER: Identity = Identity { container: 9, pod: 8, tenant: 3, slot: 5, flags: 0 };
 
     #[test]

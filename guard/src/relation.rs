@@ -4,11 +4,13 @@ use bulkhead_abi::{Identity, Relation, UNIDENTIFIED_TENANT};
 
 /// The relation of a workload to a target that lives in another cgroup.
 ///
-/// `target` is `None` for the host. Two tasks of one cgroup are [`Relation::Own`] before any
+/// Two tasks of one cgroup are [`Relation::Own`] before any
 /// lookup; the caller has seen to that. What nobody has named yet is a stranger to everyone.
 #[inline(always)]
-pub fn relation(actor: &Identity, target: Option<&Identity>) -> Relation {
-    let Some(target) = target else { return Relation::Host };
+pub const fn relation(actor: &Identity, target: &Identity) -> Relation {
+    if target.is_host() {
+        return Relation::Host;
+    }
     if actor.container != 0 && actor.container == target.container {
         return Relation::Own;
     }
@@ -29,24 +31,24 @@ mod tests {
     #[test]
     fn each_distance_has_its_relation() {
         let me = identity(10, 5, 1);
-        assert_eq!(relation(&me, Some(&identity(10, 5, 1))), Relation::Own);
-        assert_eq!(relation(&me, Some(&identity(11, 5, 1))), Relation::Pod);
-        assert_eq!(relation(&me, Some(&identity(12, 6, 1))), Relation::Tenant);
-        assert_eq!(relation(&me, Some(&identity(13, 7, 2))), Relation::CrossTenant);
-        assert_eq!(relation(&me, None), Relation::Host);
+        assert_eq!(relation(&me, &identity(10, 5, 1)), Relation::Own);
+        assert_eq!(relation(&me, &identity(11, 5, 1)), Relation::Pod);
+        assert_eq!(relation(&me, &identity(12, 6, 1)), Relation::Tenant);
+        assert_eq!(relation(&me, &identity(13, 7, 2)), Relation::CrossTenant);
+        assert_eq!(relation(&me, &Identity::HOST), Relation::Host);
     }
 
     #[test]
     fn two_unnamed_workloads_are_strangers() {
         let unnamed = identity(0, 0, UNIDENTIFIED_TENANT);
-        assert_eq!(relation(&unnamed, Some(&unnamed)), Relation::CrossTenant);
-        assert_eq!(relation(&identity(10, 5, 1), Some(&unnamed)), Relation::CrossTenant);
-        assert_eq!(relation(&unnamed, Some(&identity(10, 5, 1))), Relation::CrossTenant);
+        assert_eq!(relation(&unnamed, &unnamed), Relation::CrossTenant);
+        assert_eq!(relation(&identity(10, 5, 1), &unnamed), Relation::CrossTenant);
+        assert_eq!(relation(&unnamed, &identity(10, 5, 1)), Relation::CrossTenant);
     }
 
     #[test]
     fn containers_without_a_pod_are_not_of_one_pod() {
         let (one, two) = (identity(10, 0, 1), identity(11, 0, 1));
-        assert_eq!(relation(&one, Some(&two)), Relation::Tenant);
+        assert_eq!(relation(&one, &two), Relation::Tenant);
     }
 }

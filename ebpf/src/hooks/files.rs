@@ -63,7 +63,7 @@ fn report(file: OpenFile, rule: Rule, rung: Rung) -> i32 {
 #[inline(always)]
 fn settle(actor: &Actor, file: OpenFile, rule: Rule, rung: Rung) -> i32 {
     let numbers = [u64::from(file.flags()), u64::from(file.mode()), 0];
-    on_file(actor, rule, numbers, Site { rung, phase: Phase::Done }, |target| unsafe {
+    on_file(actor, rule, numbers, Site { rung, phase: Phase::Done }, |target| {
         record::fill_file(target, file.dentry());
     })
 }

@@ -29,9 +29,9 @@ fn sb_mount(arguments: Arguments, rung: Rung) -> i32 {
     let source = kernel::read_string::<8>(arguments.number(0));
     let rule = mounts::of_mount(flags, &fstype, &source);
     let site = Site { rung, phase: Phase::Attempted };
-    on_file(&actor, rule, [flags, 0, 0], site, |file| unsafe {
+    on_file(&actor, rule, [flags, 0, 0], site, |file| {
         record::fill_file(file, kernel::path_dentry(arguments.number(1)));
-        (*file).fstype = fstype;
+        unsafe { (*file).fstype = fstype };
     })
 }
 
@@ -79,15 +79,15 @@ fn path_chroot(arguments: Arguments, rung: Rung) -> i32 {
 #[inline(always)]
 fn on_path(path: u64, rule: Rule, flags: u64, site: Site) -> i32 {
     let Some(actor) = Actor::current() else { return PASS };
-    on_file(&actor, rule, [flags, 0, 0], site, |file| unsafe {
+    on_file(&actor, rule, [flags, 0, 0], site, |file| {
         record::fill_file(file, kernel::path_dentry(path));
     })
 }
 
 #[inline(always)]
 fn fill_superblock(file: *mut File, superblock: Superblock) {
+    record::fill_file(file, superblock.root);
     unsafe {
-        record::fill_file(file, superblock.root);
         (*file).magic = superblock.magic;
         (*file).device = superblock.device;
         (*file).fstype = kernel::read_string(superblock.type_name);

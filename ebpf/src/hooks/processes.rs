@@ -109,7 +109,7 @@ fn meet(target: Task, guard_setup: bool) -> Option<(Actor, Relation, TaskTarget)
     let cgroup = target.cgroup();
     let identity = actor::identity_of(cgroup);
     let relation =
-        if setup { Relation::Host } else { relation(&actor.identity, identity.as_ref()) };
+        if setup { Relation::Host } else { relation(&actor.identity, &identity) };
     if matches!(relation, Relation::Own) {
         return None;
     }

@@ -1,0 +1,21 @@
+//! The boundary to the kernel: everything that speaks bpf(2) is below this module.
+//!
+//! ```text
+//! btf -> offsets       where the running kernel keeps its fields
+//! hooks                which hook serves which rules, and what stands in where it is missing
+//! ladder               what each hook and rule can really do here, and why
+//! guard                the loaded programs and their maps
+//! records              the rings, as bytes
+//! ```
+
+mod btf;
+mod guard;
+mod hooks;
+mod ladder;
+mod offsets;
+mod records;
+
+pub use guard::{Guard, LoadError, MapError};
+pub use hooks::{HOOKS, Hook};
+pub use ladder::{Ladder, RuleStatus, State};
+pub use records::Records;
