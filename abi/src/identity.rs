@@ -2,8 +2,8 @@
 
 use crate::NOT_A_WORKLOAD_SLOT;
 
-/// Bytes of a cgroup's name that the kernel side compares and reports.
-pub const NAME_LEN: usize = 64;
+/// Bytes of a cgroup's name that the kernel side reports; a container's scope has about 80.
+pub const NAME_LEN: usize = 128;
 
 /// The tenant of a cgroup that is known to be a workload but has not been named yet. It is
 /// nobody's fellow: two of them are strangers to each other.

@@ -205,13 +205,13 @@ record! {
 }
 
 record! {
-    /// A cgroup that had an entry was removed, and the entry with it.
+    /// A cgroup was removed, and its entry with it.
     CgroupGone {
         /// When.
         header: Header,
         /// Its id.
         cgroup: u64,
-        /// The entry that it had.
+        /// The entry that it had; [`Identity::HOST`] when it had none.
         identity: Identity,
     }
 }

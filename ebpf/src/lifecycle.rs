@@ -52,8 +52,11 @@ fn tp_cgroup_rmdir(context: *mut core::ffi::c_void) -> i32 {
         return 0;
     }
     let id = cgroup.id();
-    let Some(identity) = (unsafe { CGROUPS.get(&id) }).copied() else { return 0 };
-    // Gone already would be as good.
+    let identity = match unsafe { CGROUPS.get(&id) } {
+        Some(identity) => *identity,
+        None => Identity::HOST,
+    };
+    // Absent is as good as removed.
     let _absent = CGROUPS.remove(&id);
     match LIFECYCLE.reserve::<CgroupGone>(0) {
         Some(mut entry) => {
@@ -187,7 +190,7 @@ fn announce_made(cgroup: Cgroup, id: u64, parent: u64, entry: Option<Identity>) 
             Some(identity) => identity,
             None => Identity::HOST,
         };
-        (*made).name = kernel::read_string(cgroup.name_address());
+        record::read_text(&raw mut (*made).name, cgroup.name_address());
     }
     slot.submit(u64::from(BPF_RB_FORCE_WAKEUP));
 }

@@ -143,7 +143,7 @@ pub extern "C" fn fill_process(party: *mut Party, task: u64) -> i32 {
 
 /// Copies a name straight into the record, zero-filled.
 #[inline(always)]
-unsafe fn read_text<const N: usize>(to: *mut [u8; N], address: u64) {
+pub unsafe fn read_text<const N: usize>(to: *mut [u8; N], address: u64) {
     unsafe {
         (*to) = [0; N];
         // A failed copy leaves the zeroes: an unreadable name is no name.

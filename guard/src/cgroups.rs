@@ -2,6 +2,9 @@
 
 use bulkhead_abi::{Identity, identity_flag};
 
+/// Cgroups with one of these flags hold containers and are none.
+const DIRECTORY: u16 = identity_flag::SLICE | identity_flag::CONTAINERS_BELOW;
+
 /// The entry of a cgroup that has just been made.
 ///
 /// `parent` is its parent's entry; `scope` the template that its name matched, if it bears a name
@@ -19,17 +22,17 @@ pub fn made(
     match (parent, scope) {
         (Some(parent), _) if parent.container != 0 => Some(*parent),
         (_, Some(scope)) if scope.is_host() => None,
-        (Some(parent), Some(scope)) => Some(if scope.flags & identity_flag::SLICE != 0 {
+        (Some(parent), Some(scope)) => Some(if scope.flags & DIRECTORY != 0 {
             unconfirmed(*parent)
         } else {
             Identity { container: id, pod: parent_id, ..unconfirmed(*parent) }
         }),
         (Some(parent), None) if parent.flags & identity_flag::CONTAINERS_BELOW != 0 => {
-            let flags = parent.flags & !identity_flag::CONTAINERS_BELOW;
+            let flags = parent.flags & !DIRECTORY;
             Some(Identity { container: id, flags, ..*parent })
         }
         (Some(parent), None) => Some(unconfirmed(*parent)),
-        (None, Some(scope)) if scope.flags & identity_flag::SLICE != 0 => Some(unconfirmed(*scope)),
+        (None, Some(scope)) if scope.flags & DIRECTORY != 0 => Some(unconfirmed(*scope)),
         (None, Some(scope)) => Some(Identity { container: id, ..unconfirmed(*scope) }),
         (None, None) => None,
     }

@@ -246,6 +246,12 @@ impl Guard {
         Ok(value != 0)
     }
 
+    /// Tells the kernel side that a cgroup without an entry need not be the host's: it then looks
+    /// at the ancestors.
+    pub fn set_overflow(&mut self) -> Result<(), MapError> {
+        self.state.set(STATE_OVERFLOW, 1, 0).map_err(map_error("set the state"))
+    }
+
     /// Marks the tasks that already run in workloads' cgroups.
     pub fn adopt(&mut self) -> Result<(), LoadError> {
         run_adoption(&mut self.ebpf)

@@ -1,0 +1,222 @@
+//! Who a container is, from what its runtime has on disk.
+//!
+//! A runtime writes the bundle before it makes the cgroup, so that the name is there as soon as the
+//! cgroup is. Nothing here is written by a tenant: the directories are the runtimes' own, and the
+//! annotations read are those that the runtime sets itself.
+
+use std::{
+    io,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+/// A bundle's configuration is some tens of kilobytes; more is not read.
+const MAX_CONFIG: u64 = 8 << 20;
+
+/// containerd keeps a directory for each namespace here (runtime v2 tasks).
+const CONTAINERD_TASKS: &str = "run/containerd/io.containerd.runtime.v2.task";
+/// CRI-O and Podman: container storage's overlay driver, as root.
+const STORAGE: [&str; 2] = [
+    "var/lib/containers/storage/overlay-containers",
+    "run/containers/storage/overlay-containers",
+];
+/// State directories of the low-level runtimes, for containers that nothing above them made.
+const RUNTIME_STATE: [(&str, &str, &str); 2] =
+    [("run/runc", "state.json", "runc"), ("run/crun", "status", "crun")];
+
+/// What a bundle tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bundle {
+    /// The pod's namespace.
+    pub(crate) namespace: Option<String>,
+    /// The pod's name.
+    pub(crate) pod: Option<String>,
+    /// The pod's uid.
+    pub(crate) pod_uid: Option<String>,
+    /// The container's name in the pod.
+    pub(crate) container: Option<String>,
+    /// The runtime, where the place of the bundle tells it.
+    pub(crate) runtime: Option<String>,
+}
+
+/// Why a bundle that is there could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BundleError {
+    /// The file could not be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is no OCI configuration.
+    #[error("{path} is no OCI runtime configuration")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// The part of an OCI configuration that is read; the rest is the runtimes' business.
+#[derive(Deserialize)]
+struct OciConfiguration {
+    #[serde(default)]
+    annotations: std::collections::BTreeMap<String, String>,
+}
+
+/// The places where runtimes keep bundles, below a root directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Bundles {
+    root: PathBuf,
+}
+
+impl Bundles {
+    /// Bundles of this machine (`/`), or of a tree that looks like one.
+    pub(crate) fn below(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// What is known of the container called `id`. `None`: no runtime has a bundle of that name
+    /// (yet).
+    pub(crate) fn find(&self, id: &str) -> Result<Option<Bundle>, BundleError> {
+        if !is_component(id) {
+            return Ok(None);
+        }
+        for (path, runtime) in self.candidates(id) {
+            if let Some(bundle) = read(&path, runtime)? {
+                return Ok(Some(bundle));
+            }
+        }
+        Ok(RUNTIME_STATE.iter().find_map(|(directory, file, runtime)| {
+            let state = self.root.join(directory).join(id).join(file);
+            state.exists().then(|| Bundle {
+                container: Some(id.to_owned()),
+                runtime: Some((*runtime).to_owned()),
+                ..Bundle::default()
+            })
+        }))
+    }
+
+    fn candidates(&self, id: &str) -> Vec<(PathBuf, Option<&'static str>)> {
+        let mut paths = Vec::new();
+        let tasks = self.root.join(CONTAINERD_TASKS);
+        // One directory a containerd namespace: k8s.io, moby, default, ...
+        if let Ok(namespaces) = std::fs::read_dir(&tasks) {
+            for namespace in namespaces.flatten() {
+                paths.push((namespace.path().join(id).join("config.json"), Some("containerd")));
+            }
+        }
+        for storage in STORAGE {
+            let path = self.root.join(storage).join(id).join("userdata/config.json");
+            paths.push((path, None));
+        }
+        paths
+    }
+}
+
+fn is_component(id: &str) -> bool {
+    !id.is_empty() && id.len() <= 255 && !id.contains(['/', '\0']) && id != "." && id != ".."
+}
+
+fn read(path: &Path, runtime: Option<&str>) -> Result<Option<Bundle>, BundleError> {
+    let failed = |source| BundleError::Read { path: path.to_owned(), source };
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut text = Vec::new();
+    file.take(MAX_CONFIG).read_to_end(&mut text).map_err(failed)?;
+    let configuration: OciConfiguration = serde_json::from_slice(&text)
+        .map_err(|source| BundleError::Parse { path: path.to_owned(), source })?;
+    Ok(Some(from_annotations(&configuration.annotations, runtime)))
+}
+
+fn from_annotations(
+    annotations: &std::collections::BTreeMap<String, String>,
+    runtime: Option<&str>,
+) -> Bundle {
+    // containerd's CRI plugin (annotations.go), then CRI-O and the kubelet's labels (labels.go).
+    let first = |keys: [&str; 2]| keys.iter().find_map(|key| annotations.get(*key)).cloned();
+    Bundle {
+        namespace: first(["io.kubernetes.cri.sandbox-namespace", "io.kubernetes.pod.namespace"]),
+        pod: first(["io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"]),
+        pod_uid: first(["io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"]),
+        container: first(["io.kubernetes.cri.container-name", "io.kubernetes.container.name"]),
+        runtime: runtime.map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(root: &Path, path: &str, text: &str) {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    #[test]
+    fn containerd_s_annotations_name_the_pod() {
+        let root = tempfile::tempdir().unwrap();
+        write(
+            root.path(),
+            "run/containerd/io.containerd.runtime.v2.task/k8s.io/abc/config.json",
+            r#"{"ociVersion":"1.1.0","annotations":{"io.kubernetes.cri.sandbox-namespace":"team-a",
+               "io.kubernetes.cri.sandbox-name":"web","io.kubernetes.cri.container-name":"main"}}"#,
+        );
+        let bundle = Bundles::below(root.path()).find("abc").unwrap().unwrap();
+        assert_eq!(bundle.namespace.as_deref(), Some("team-a"));
+        assert_eq!(bundle.pod.as_deref(), Some("web"));
+        assert_eq!(bundle.container.as_deref(), Some("main"));
+        assert_eq!(bundle.runtime.as_deref(), Some("containerd"));
+    }
+
+    #[test]
+    fn cri_o_s_annotations_name_the_pod() {
+        let root = tempfile::tempdir().unwrap();
+        write(
+            root.path(),
+            "var/lib/containers/storage/overlay-containers/abc/userdata/config.json",
+            r#"{"annotations":{"io.kubernetes.pod.namespace":"team-b","io.kubernetes.pod.name":"db",
+               "io.kubernetes.container.name":"main"}}"#,
+        );
+        let bundle = Bundles::below(root.path()).find("abc").unwrap().unwrap();
+        assert_eq!(bundle.namespace.as_deref(), Some("team-b"));
+    }
+
+    #[test]
+    fn a_plain_runc_container_is_known_by_its_state() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "run/runc/demo/state.json", "{}");
+        let bundle = Bundles::below(root.path()).find("demo").unwrap().unwrap();
+        assert_eq!(bundle.runtime.as_deref(), Some("runc"));
+        assert_eq!(bundle.namespace, None);
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        write(root.path(), "run/secret/state.json", "{}");
+        for id in ["../secret", "..", ".", "", "a/b"] {
+            assert_eq!(Bundles::below(root.path()).find(id).unwrap(), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn a_broken_bundle_is_an_error_that_names_the_file() {
+        let root = tempfile::tempdir().unwrap();
+        let path = "run/containerd/io.containerd.runtime.v2.task/k8s.io/abc/config.json";
+        write(root.path(), path, "{");
+        let error = Bundles::below(root.path()).find("abc").unwrap_err();
+        assert!(error.to_string().contains(path), "{error}");
+    }
+}

@@ -1,0 +1,468 @@
+//! The table itself, and its copy in the kernel.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use bulkhead_abi::{
+    CgroupGone, CgroupMade, Identity, PENDING_SLOT, UNIDENTIFIED_TENANT, identity_flag,
+};
+use bulkhead_policy::{
+    Assignment, Policy, Slots, TenantNumbers,
+    event::{self, Names, Text},
+    workload::{SCOPE_NAMES, ScopeKind},
+};
+
+use super::{
+    bundle::Bundles,
+    placement::{Found, Placement, WorkloadError, place},
+};
+use crate::{kernel::Guard, node::cgroupfs::CgroupTree};
+
+/// Containers that are gone and still remembered, for records that come late.
+const REMEMBERED: usize = 1_024;
+/// When a container that could not be named is looked at again: bundles are written within
+/// milliseconds of the cgroup, and what is not there after some seconds will hardly come.
+const RETRIES: [Duration; 6] = [
+    Duration::from_millis(5),
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(10),
+];
+
+/// One container.
+#[derive(Clone, Debug)]
+pub(crate) struct Workload {
+    /// Its cgroup's path below the cgroup v2 mount.
+    pub(crate) path: String,
+    /// Whose it is.
+    pub(crate) assignment: Assignment,
+    /// What the kernel's map says.
+    pub(crate) identity: Identity,
+    found: Found,
+    container: event::Container,
+    pod: Option<event::Pod>,
+}
+
+/// A cgroup to look at again.
+struct Retry {
+    cgroup: u64,
+    path: String,
+    attempt: usize,
+    at: Instant,
+}
+
+/// Why a cgroup is looked at.
+#[derive(Clone, Copy)]
+enum Look {
+    /// The whole tree is.
+    Scan,
+    /// It is new, or could not be named so many times.
+    Again(usize),
+}
+
+impl Look {
+    fn attempt(self) -> usize {
+        match self {
+            Self::Scan => 0,
+            Self::Again(attempt) => attempt,
+        }
+    }
+}
+
+/// Every container of the node.
+pub(crate) struct Workloads {
+    tree: CgroupTree,
+    bundles: Bundles,
+    policy: Policy,
+    slots: Slots,
+    numbers: TenantNumbers,
+    /// Directories in which containers can be made, by cgroup id: what `made` needs of parents.
+    directories: HashMap<u64, String>,
+    containers: HashMap<u64, Workload>,
+    pods: HashMap<u64, event::Pod>,
+    gone: VecDeque<u64>,
+    retries: Vec<Retry>,
+}
+
+impl Workloads {
+    /// An empty table. Writes the policy's levels and the runtimes' names to the kernel.
+    pub(crate) fn new(
+        tree: CgroupTree,
+        bundles: Bundles,
+        policy: Policy,
+        guard: &mut Guard,
+    ) -> Result<Self, WorkloadError> {
+        let mut table = Self {
+            tree,
+            bundles,
+            slots: Slots::new(),
+            numbers: TenantNumbers::new(),
+            directories: HashMap::new(),
+            containers: HashMap::new(),
+            pods: HashMap::new(),
+            gone: VecDeque::new(),
+            retries: Vec::new(),
+            policy: policy.clone(),
+        };
+        for (prefix, kind) in SCOPE_NAMES {
+            guard.set_scope(prefix, scope_template(*kind))?;
+        }
+        table.write_policy(policy, guard)?;
+        Ok(table)
+    }
+
+    /// Takes a new policy over: levels first, then each container's slot. A container is never
+    /// without a table in between.
+    pub(crate) fn adopt_policy(
+        &mut self,
+        policy: Policy,
+        guard: &mut Guard,
+    ) -> Result<(), WorkloadError> {
+        self.write_policy(policy, guard)?;
+        self.scan(guard)
+    }
+
+    fn write_policy(&mut self, policy: Policy, guard: &mut Guard) -> Result<(), WorkloadError> {
+        for (slot, table) in self.slots.update(&policy) {
+            guard.set_level(slot, &table)?;
+        }
+        self.policy = policy;
+        for (name, template) in self.claim_templates() {
+            guard.set_scope(&name, template)?;
+        }
+        Ok(())
+    }
+
+    /// A claimed cgroup that does not exist yet must be its tenant's from its first moment on, so
+    /// that its name is given to the kernel side as well. Names in the map end with a zero byte:
+    /// only the whole name counts.
+    fn claim_templates(&mut self) -> Vec<(String, Identity)> {
+        let claims: Vec<_> = self
+            .policy
+            .tenants()
+            .iter()
+            .flat_map(|tenant| {
+                tenant.cgroups().iter().map(|claim| {
+                    let assignment = Assignment {
+                        tenant: tenant.name().to_owned(),
+                        level: tenant.level().name().to_owned(),
+                        named: true,
+                    };
+                    (claim.path().to_owned(), claim.children(), assignment)
+                })
+            })
+            .collect();
+        let mut templates = Vec::new();
+        for (path, children, assignment) in claims {
+            let name = path.rsplit('/').next().unwrap_or_default().to_owned();
+            if name.is_empty() || name.len() > 30 {
+                continue;
+            }
+            let flags = if children { identity_flag::CONTAINERS_BELOW } else { 0 };
+            let template = self.identity(0, 0, &assignment, flags);
+            templates.push((format!("{name}\0"), template));
+        }
+        templates
+    }
+
+    /// Places every cgroup of the tree, parents first, and forgets what is no longer there.
+    pub(crate) fn scan(&mut self, guard: &mut Guard) -> Result<(), WorkloadError> {
+        let walk = self.tree.walk()?;
+        if walk.too_deep > 0 {
+            tracing::warn!(
+                cgroups = walk.too_deep,
+                "cgroups nested deeper than the agent looks: the kernel side walks up from them"
+            );
+            guard.set_overflow()?;
+        }
+        let mut present = std::collections::HashSet::with_capacity(walk.cgroups.len());
+        for cgroup in &walk.cgroups {
+            present.insert(cgroup.id);
+            if let Some(path) = cgroup.path.to_str() {
+                self.place_one(cgroup.id, path, Look::Scan, guard)?;
+            }
+        }
+        for (id, _) in guard.identities() {
+            if !present.contains(&id) {
+                guard.forget(id)?;
+            }
+        }
+        let vanished: Vec<u64> =
+            self.containers.keys().copied().filter(|id| !present.contains(id)).collect();
+        for id in vanished {
+            self.remember(id);
+        }
+        self.directories.retain(|id, _| present.contains(id));
+        Ok(())
+    }
+
+    /// A cgroup was made. The kernel side has given it an entry already, if one was to be given.
+    pub(crate) fn made(&mut self, record: &CgroupMade, guard: &mut Guard) -> Result<(), WorkloadError> {
+        let inherited = record.identity;
+        if inherited.container != 0 && inherited.container != record.cgroup {
+            // Inside a container that is known: the entry is the container's, and final.
+            return Ok(());
+        }
+        let Some(parent) = self.directories.get(&record.parent) else {
+            // Its parent was made before we listened, or was lost: look at everything.
+            return self.scan(guard);
+        };
+        let Some(name) = self.name_of(record, parent) else {
+            // Gone already.
+            return Ok(());
+        };
+        let path = if parent == "/" { format!("/{name}") } else { format!("{parent}/{name}") };
+        self.place_one(record.cgroup, &path, Look::Again(0), guard)
+    }
+
+    /// A cgroup was removed, and the kernel's entry with it.
+    pub(crate) fn removed(&mut self, record: &CgroupGone) {
+        self.directories.remove(&record.cgroup);
+        self.retries.retain(|retry| retry.cgroup != record.cgroup);
+        if self.containers.contains_key(&record.cgroup) {
+            self.remember(record.cgroup);
+        }
+    }
+
+    /// Looks again at what could not be named, where the time has come. Says when to come again.
+    pub(crate) fn retry(&mut self, guard: &mut Guard) -> Result<Option<Instant>, WorkloadError> {
+        let now = Instant::now();
+        let (due, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.retries).into_iter().partition(|retry| retry.at <= now);
+        self.retries = later;
+        for retry in due {
+            self.place_one(retry.cgroup, &retry.path, Look::Again(retry.attempt + 1), guard)?;
+        }
+        Ok(self.retries.iter().map(|retry| retry.at).min())
+    }
+
+    /// The containers that are there.
+    pub(crate) fn containers(&self) -> impl Iterator<Item = &Workload> {
+        self.containers
+            .iter()
+            .filter(|(id, _)| !self.gone.contains(id))
+            .map(|(_, workload)| workload)
+    }
+
+    /// Workloads that nobody has named yet.
+    pub(crate) fn unattributed(&self, guard: &Guard) -> usize {
+        let entries = guard.identities();
+        entries
+            .iter()
+            .filter(|(id, entry)| {
+                entry.container == *id && entry.flags & identity_flag::UNCONFIRMED != 0
+            })
+            .count()
+    }
+
+    fn name_of(&self, record: &CgroupMade, parent: &str) -> Option<String> {
+        let name = bulkhead_policy::decode::zero_filled(&record.name);
+        if name.len() + 1 < record.name.len() {
+            return String::from_utf8(name.to_vec()).ok();
+        }
+        // The name did not fit: ask the directory.
+        self.tree.child_with_id(Path::new(parent), record.cgroup)
+    }
+
+    fn place_one(
+        &mut self,
+        id: u64,
+        path: &str,
+        look: Look,
+        guard: &mut Guard,
+    ) -> Result<(), WorkloadError> {
+        let placement = place(path, &self.policy, &self.bundles).unwrap_or_else(|error| {
+            tracing::warn!(path, error = %chain(&error), "a container's bundle cannot be read");
+            Placement::Unnamed
+        });
+        match placement {
+            Placement::Container(found) => return self.name_container(id, path, found, guard),
+            Placement::Inside(container) => {
+                if let Some(workload) = self.by_path(&container) {
+                    let identity = workload.identity;
+                    guard.set_identity(id, identity)?;
+                }
+            }
+            Placement::Slice => {
+                let entry = Identity { flags: identity_flag::SLICE, ..pending() };
+                guard.set_identity(id, entry)?;
+                self.directories.insert(id, path.to_owned());
+            }
+            Placement::Claimed(tenant) => self.claim_directory(id, path, &tenant, guard)?,
+            Placement::Unnamed => {
+                let flags = identity_flag::UNCONFIRMED;
+                guard.set_identity(id, Identity { container: id, flags, ..pending() })?;
+                self.look_again(id, path, look.attempt());
+            }
+            Placement::Host => {
+                self.directories.insert(id, path.to_owned());
+                guard.forget(id)?;
+                if let Look::Again(attempt) = look {
+                    self.look_again_at_host(id, path, attempt);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn claim_directory(
+        &mut self,
+        id: u64,
+        path: &str,
+        tenant: &str,
+        guard: &mut Guard,
+    ) -> Result<(), WorkloadError> {
+        let Some(level) = self.policy.tenant(tenant).map(|tenant| tenant.level().name().to_owned())
+        else {
+            return Ok(());
+        };
+        let assignment = Assignment { tenant: tenant.to_owned(), level, named: true };
+        let entry = self.identity(0, 0, &assignment, identity_flag::CONTAINERS_BELOW);
+        guard.set_identity(id, entry)?;
+        self.directories.insert(id, path.to_owned());
+        Ok(())
+    }
+
+    fn name_container(
+        &mut self,
+        id: u64,
+        path: &str,
+        found: Found,
+        guard: &mut Guard,
+    ) -> Result<(), WorkloadError> {
+        let assignment = self.policy.assign(&found.facts(path));
+        let pod_id = found.pod_path.as_ref().and_then(|pod| self.tree.id(Path::new(pod)).ok());
+        let identity = self.identity(id, pod_id.unwrap_or(0), &assignment, 0);
+        guard.set_identity(id, identity)?;
+        // Cgroups made below it before this entry stood have the older one.
+        for inner in self.tree.walk_below(Path::new(path))?.cgroups {
+            guard.set_identity(inner.id, identity)?;
+        }
+        let pod = pod_of(&found);
+        if let (Some(pod_id), Some(pod)) = (pod_id, &pod) {
+            self.pods.insert(pod_id, pod.clone());
+        }
+        let container = container_of(&found, path);
+        self.gone.retain(|gone| *gone != id);
+        let path = path.to_owned();
+        self.containers.insert(id, Workload { path, assignment, identity, found, container, pod });
+        Ok(())
+    }
+
+    fn identity(&mut self, container: u64, pod: u64, assignment: &Assignment, flags: u16) -> Identity {
+        let tenant = self.numbers.number(&assignment.tenant).unwrap_or_else(|error| {
+            tracing::error!(%error, "a tenant cannot be told from others");
+            UNIDENTIFIED_TENANT
+        });
+        Identity { container, pod, tenant, slot: self.slots.slot(assignment), flags }
+    }
+
+    fn by_path(&self, path: &str) -> Option<&Workload> {
+        let id = self.tree.id(Path::new(path)).ok()?;
+        self.containers.get(&id)
+    }
+
+    fn look_again(&mut self, cgroup: u64, path: &str, attempt: usize) {
+        match RETRIES.get(attempt) {
+            Some(after) => self.retries.push(Retry {
+                cgroup,
+                path: path.to_owned(),
+                attempt,
+                at: Instant::now() + *after,
+            }),
+            None => tracing::warn!(
+                path,
+                "no runtime has a bundle for this container: it keeps the strictest level"
+            ),
+        }
+    }
+
+    /// A plain runtime's container is called as its cgroup, and its state appears after the
+    /// cgroup. Whatever stays the host's is left alone after the short retries.
+    fn look_again_at_host(&mut self, cgroup: u64, path: &str, attempt: usize) {
+        if let Some(after) = RETRIES.get(attempt).filter(|_| attempt < 5) {
+            self.retries.push(Retry {
+                cgroup,
+                path: path.to_owned(),
+                attempt,
+                at: Instant::now() + *after,
+            });
+        }
+    }
+
+    /// Keeps the name of a container that is gone, for a while.
+    fn remember(&mut self, id: u64) {
+        if self.gone.contains(&id) {
+            return;
+        }
+        self.gone.push_back(id);
+        if self.gone.len() > REMEMBERED {
+            if let Some(oldest) = self.gone.pop_front() {
+                if let Some(workload) = self.containers.remove(&oldest) {
+                    self.pods.remove(&workload.identity.pod);
+                }
+            }
+        }
+    }
+}
+
+impl Names for Workloads {
+    fn tenant(&self, number: u32) -> Option<&str> {
+        self.numbers.name(number)
+    }
+
+    fn pod(&self, cgroup: u64) -> Option<&event::Pod> {
+        self.pods.get(&cgroup)
+    }
+
+    fn container(&self, cgroup: u64) -> Option<&event::Container> {
+        self.containers.get(&cgroup).map(|workload| &workload.container)
+    }
+}
+
+fn pending() -> Identity {
+    Identity { container: 0, pod: 0, tenant: UNIDENTIFIED_TENANT, slot: PENDING_SLOT, flags: 0 }
+}
+
+fn scope_template(kind: ScopeKind) -> Identity {
+    match kind {
+        ScopeKind::Container => pending(),
+        ScopeKind::Slice => Identity { flags: identity_flag::SLICE, ..pending() },
+        ScopeKind::Monitor => Identity::HOST,
+    }
+}
+
+fn pod_of(found: &Found) -> Option<event::Pod> {
+    found.bundle.pod.as_ref()?;
+    let text = |value: &Option<String>| value.as_ref().map(Text::new);
+    Some(event::Pod {
+        namespace: text(&found.bundle.namespace),
+        name: text(&found.bundle.pod),
+        uid: text(&found.bundle.pod_uid),
+    })
+}
+
+fn container_of(found: &Found, path: &str) -> event::Container {
+    let text = |value: &Option<String>| value.as_ref().map(Text::new);
+    event::Container {
+        id: text(&found.id),
+        name: text(&found.bundle.container),
+        runtime: text(&found.runtime),
+        cgroup: Some(Text::new(path)),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
