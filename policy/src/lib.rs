@@ -1,1 +1,18 @@
-//! Pure policy: levels, tenants, rules, events, resolution.
+//! Pure policy: levels, tenants, rules, workloads. No input or output, and nothing here knows how
+//! the kernel side is loaded.
+
+pub mod capability;
+pub mod catalogue;
+pub mod claim;
+pub mod configuration;
+pub mod level;
+pub mod policy;
+mod resolve;
+pub mod sensitive;
+pub mod slots;
+pub mod workload;
+
+pub use configuration::{Configuration, Settings};
+pub use level::Level;
+pub use policy::{Assignment, Policy, WorkloadFacts};
+pub use slots::{Slots, TenantNumbers};

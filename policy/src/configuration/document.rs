@@ -1,0 +1,294 @@
+//! The configuration file as it is written: its keys, their types and defaults.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+use bulkhead_abi::Verdict;
+use schemars::JsonSchema;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IntoDeserializer, value::MapAccessDeserializer, value::SeqAccessDeserializer},
+};
+
+use crate::{capability, catalogue};
+
+/// The whole file. Every key has a default, so that an empty file, or none, is valid.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(title = "Bulkhead configuration")]
+pub struct Configuration {
+    /// Where the metrics and the health checks are served.
+    pub metrics: Metrics,
+    /// The evidence log.
+    pub evidence: Evidence,
+    /// What the agent keeps from one run to the next. An absolute path.
+    pub state_directory: PathBuf,
+    /// The level of containers that no tenant names.
+    pub default_level: String,
+    /// Levels beside the three built-in ones.
+    pub levels: Vec<LevelDefinition>,
+    /// Who shares this node.
+    pub tenants: Vec<TenantDefinition>,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            metrics: Metrics::default(),
+            evidence: Evidence::default(),
+            state_directory: PathBuf::from("/var/lib/bulkhead"),
+            default_level: "trusted".to_owned(),
+            levels: Vec::new(),
+            tenants: Vec::new(),
+        }
+    }
+}
+
+impl Configuration {
+    /// Where the evidence log is written.
+    pub fn evidence_directory(&self) -> PathBuf {
+        let below_state = || self.state_directory.join("evidence");
+        self.evidence.directory.clone().unwrap_or_else(below_state)
+    }
+}
+
+/// Where the metrics and the health checks are served.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Metrics {
+    /// Address and port of `/metrics`, `/healthz` and `/readyz`.
+    #[serde(deserialize_with = "address")]
+    #[schemars(with = "String")]
+    pub address: SocketAddr,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        // Loopback: tenants must not read from the network what the agent knows of each other.
+        Self { address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9631)) }
+    }
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| {
+        de::Error::custom(format_args!(
+            "{text:?} is no address; write an IP address and a port, as in `127.0.0.1:9631`"
+        ))
+    })
+}
+
+/// The evidence log: one JSON line an event.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Evidence {
+    /// Where it is written: an absolute path. `evidence` in the state directory unless given.
+    pub directory: Option<PathBuf>,
+    /// A file that has grown to this many MiB is closed and the next one begun.
+    #[schemars(range(min = 1, max = 4096))]
+    #[serde(rename = "maxFileMiB")]
+    pub max_file_mib: u64,
+    /// How many closed files are kept.
+    #[schemars(range(min = 1, max = 1000))]
+    pub keep_files: u64,
+    /// Write each line to standard output too.
+    pub stdout: bool,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self { directory: None, max_file_mib: 64, keep_files: 8, stdout: false }
+    }
+}
+
+/// A level of the operator's own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct LevelDefinition {
+    /// Its name.
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"))]
+    pub name: String,
+    /// The level that it begins as.
+    #[serde(default = "trusted")]
+    pub extends: String,
+    /// Verdicts that differ from there, by rule id.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = rule_names()))]
+    pub rules: BTreeMap<String, RuleVerdict>,
+    /// What differs in capabilities.
+    #[serde(default)]
+    pub capabilities: CapabilityLimits,
+}
+
+fn trusted() -> String {
+    "trusted".to_owned()
+}
+
+/// A tenant: which containers are its own, and how they are held.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct TenantDefinition {
+    /// Its name, in metrics and the log.
+    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"))]
+    pub name: String,
+    /// The level of its containers.
+    pub level: String,
+    /// Its Kubernetes namespaces: a name, or a beginning followed by `*`.
+    #[serde(default)]
+    pub namespaces: Vec<String>,
+    /// Its cgroups, from the cgroup v2 root: `/a/b` is one container, `/a/b/*` says that each
+    /// child of `/a/b` is one.
+    #[serde(default)]
+    pub cgroups: Vec<String>,
+    /// Verdicts that differ from the level's, by rule id.
+    #[serde(default)]
+    #[schemars(extend("propertyNames" = rule_names()))]
+    pub rules: BTreeMap<String, RuleVerdict>,
+    /// What differs in capabilities.
+    #[serde(default)]
+    pub capabilities: CapabilityLimits,
+}
+
+/// Limits on capabilities.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct CapabilityLimits {
+    /// The capabilities that may be used. Rule BH-CAP-001 says what happens to the use of others.
+    pub ceiling: Option<Ceiling>,
+}
+
+/// The capabilities that may be used.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
+pub enum Ceiling {
+    /// Every one.
+    All(AllCapabilities),
+    /// These, with or without `CAP_`.
+    These(#[schemars(extend("items" = capability_names()))] Vec<String>),
+}
+
+/// The word `all`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AllCapabilities {
+    /// Every capability.
+    All,
+}
+
+/// What happens when a rule matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum VerdictWord {
+    /// Nothing.
+    Off,
+    /// It is counted and reported.
+    Audit,
+    /// It is refused, counted and reported.
+    Deny,
+    /// It is refused, and the process is killed.
+    Kill,
+}
+
+impl From<VerdictWord> for Verdict {
+    fn from(word: VerdictWord) -> Self {
+        match word {
+            VerdictWord::Off => Self::Off,
+            VerdictWord::Audit => Self::Audit,
+            VerdictWord::Deny => Self::Deny,
+            VerdictWord::Kill => Self::Kill,
+        }
+    }
+}
+
+/// The verdict of a rule: one for every target, or one for each relation to it.
+#[derive(Clone, Debug, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
+pub enum RuleVerdict {
+    /// The same towards everybody but the container itself.
+    Every(VerdictWord),
+    /// By relation; those that are not named stay as they were.
+    ByRelation(RelationVerdicts),
+}
+
+/// Verdicts by how the actor stands to its target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct RelationVerdicts {
+    /// Another container of the same pod.
+    pub pod: Option<VerdictWord>,
+    /// Another pod of the same tenant.
+    pub tenant: Option<VerdictWord>,
+    /// A container of another tenant.
+    pub cross_tenant: Option<VerdictWord>,
+    /// A process of the node.
+    pub host: Option<VerdictWord>,
+    /// Not a choice; taken so that the refusal can say why.
+    #[serde(rename = "self")]
+    #[schemars(skip)]
+    pub own: Option<VerdictWord>,
+}
+
+// Written out rather than derived with `untagged`, which forgets where a fault is and what was
+// expected.
+impl<'de> Deserialize<'de> for RuleVerdict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = RuleVerdict;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("off, audit, deny or kill, or one of them for each relation")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<RuleVerdict, E> {
+                VerdictWord::deserialize(word.into_deserializer()).map(RuleVerdict::Every)
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<RuleVerdict, A::Error> {
+                RelationVerdicts::deserialize(MapAccessDeserializer::new(map))
+                    .map(RuleVerdict::ByRelation)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Ceiling {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Ceiling;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`all` or a list of capabilities")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Ceiling, E> {
+                AllCapabilities::deserialize(word.into_deserializer()).map(Ceiling::All)
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, list: A) -> Result<Ceiling, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Ceiling::These)
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// For the schema: the keys that `rules` takes.
+fn rule_names() -> schemars::Schema {
+    let ids: Vec<&str> = catalogue::ALL.iter().map(|row| row.id).collect();
+    schemars::json_schema!({ "enum": ids })
+}
+
+/// For the schema: the elements that `ceiling` takes.
+fn capability_names() -> schemars::Schema {
+    let bare = capability::NAMES.iter().map(|&name| name.to_owned());
+    let full = capability::NAMES.iter().map(|name| format!("CAP_{name}"));
+    let names: Vec<String> = bare.chain(full).collect();
+    schemars::json_schema!({ "enum": names })
+}
