@@ -94,13 +94,18 @@ fn add_located(root: &Node, problems: Vec<Problem>, found: &mut Vec<(Place, Prob
     let of_shape: Vec<FieldPath> = found.iter().map(|(_, problem)| problem.path.clone()).collect();
     for problem in problems {
         let path = root.path_in_file(&problem.path);
-        let follows = of_shape.iter().any(|wrong| {
-            let unread_level = matches!(problem.fault, Fault::UnknownLevel { .. })
-                && wrong.steps().first() == Some(&Step::Key("levels".into()));
-            let same_element =
-                wrong.steps().iter().take(ELEMENT).eq(path.steps().iter().take(ELEMENT));
-            unread_level || same_element
-        });
+        let within = |steps: usize| {
+            let of_path = path.steps().iter().take(steps);
+            of_shape.iter().any(|wrong| wrong.steps().iter().take(steps).eq(of_path.clone()))
+        };
+        let follows = match &problem.fault {
+            Fault::EmptyTenant(_) => within(ELEMENT),
+            Fault::UnknownLevel { .. } => {
+                let levels = Step::Key("levels".to_owned());
+                of_shape.iter().any(|wrong| wrong.steps().first() == Some(&levels))
+            }
+            _ => false,
+        };
         if !follows {
             found.push((root.place_of(path.steps()), Problem { path, ..problem }));
         }

@@ -133,6 +133,11 @@ impl Level {
         if problems.is_empty() { Ok(level) } else { Err(problems) }
     }
 
+    /// What is wrong with `changes`, whatever level they are made to.
+    pub(crate) fn check(changes: Changes<'_>) -> Vec<Problem> {
+        Self::nothing().refined("", changes).err().unwrap_or_default()
+    }
+
     fn change_rule(
         &mut self,
         id: &str,

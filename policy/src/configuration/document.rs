@@ -87,6 +87,7 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Evidence {
     /// Where it is written: an absolute path. `evidence` in the state directory unless given.
+    #[schemars(with = "String")]
     pub directory: Option<PathBuf>,
     /// A file that has grown to this many MiB is closed and the next one begun.
     #[schemars(range(min = 1, max = 4096))]
@@ -158,6 +159,7 @@ pub struct TenantDefinition {
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct CapabilityLimits {
     /// The capabilities that may be used. Rule BH-CAP-001 says what happens to the use of others.
+    #[schemars(with = "Ceiling")]
     pub ceiling: Option<Ceiling>,
 }
 
@@ -219,12 +221,16 @@ pub enum RuleVerdict {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct RelationVerdicts {
     /// Another container of the same pod.
+    #[schemars(with = "VerdictWord")]
     pub pod: Option<VerdictWord>,
     /// Another pod of the same tenant.
+    #[schemars(with = "VerdictWord")]
     pub tenant: Option<VerdictWord>,
     /// A container of another tenant.
+    #[schemars(with = "VerdictWord")]
     pub cross_tenant: Option<VerdictWord>,
     /// A process of the node.
+    #[schemars(with = "VerdictWord")]
     pub host: Option<VerdictWord>,
     /// Not a choice; taken so that the refusal can say why.
     #[serde(rename = "self")]

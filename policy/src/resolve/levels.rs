@@ -37,7 +37,11 @@ impl Levels {
             .map(|(name, _)| *name)
         {
             if let Some((path, definition)) = left.remove(name) {
-                let level = levels.define(&path, definition, problems);
+                let extends = path.key("extends");
+                let base = levels.find(&definition.extends, extends, problems);
+                // What is wrong with the definition itself has been noted.
+                let level =
+                    base.and_then(|base| base.refined(&definition.name, definition.into()).ok());
                 levels.0.insert(name.to_owned(), level);
             }
         }
@@ -67,31 +71,18 @@ impl Levels {
     pub(super) fn into_vec(self) -> Vec<Level> {
         self.0.into_values().flatten().collect()
     }
-
-    fn define(
-        &self,
-        path: &FieldPath,
-        definition: &LevelDefinition,
-        problems: &mut Vec<Problem>,
-    ) -> Option<Level> {
-        let base = self.find(&definition.extends, path.key("extends"), problems)?;
-        match base.refined(&definition.name, definition.into()) {
-            Ok(level) => Some(level),
-            Err(more) => {
-                problems.extend(more.into_iter().map(|problem| inside(path, problem)));
-                None
-            }
-        }
-    }
 }
 
 type Named<'a> = BTreeMap<&'a str, (FieldPath, &'a LevelDefinition)>;
 
-/// The definitions by name, without those whose names will not do.
+/// The definitions by name, without those whose names will not do. Notes what is wrong with each
+/// by itself.
 fn named<'a>(definitions: &'a [LevelDefinition], problems: &mut Vec<Problem>) -> Named<'a> {
     let mut named = Named::new();
     for (index, definition) in definitions.iter().enumerate() {
         let path = FieldPath::default().key("levels").index(index);
+        let own = Level::check(definition.into());
+        problems.extend(own.into_iter().map(|problem| inside(&path, problem)));
         let name = definition.name.as_str();
         let fault = if !is_label(name) {
             Fault::BadName(name.to_owned())

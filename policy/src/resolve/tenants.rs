@@ -6,7 +6,7 @@ use super::{inside, is_label, levels::Levels};
 use crate::{
     claim::{CgroupClaim, NamespaceClaim},
     configuration::{Fault, FieldPath, Problem, TenantDefinition},
-    level::Changes,
+    level::{Changes, Level},
     policy::{RESERVED, Tenant},
     slots::MAX_TENANTS,
 };
@@ -53,15 +53,12 @@ fn tenant<'a>(
     }
     let namespaces = namespaces(definition, path, seen, problems);
     let cgroups = cgroups(definition, path, seen, problems);
-    let level = levels.find(&definition.level, path.key("level"), problems)?;
     let changes = Changes { rules: &definition.rules, capabilities: &definition.capabilities };
-    match level.refined(&definition.level, changes) {
-        Ok(level) => Some(Tenant { name: definition.name.clone(), level, namespaces, cgroups }),
-        Err(more) => {
-            problems.extend(more.into_iter().map(|problem| inside(path, problem)));
-            None
-        }
-    }
+    let own = Level::check(changes);
+    problems.extend(own.into_iter().map(|problem| inside(path, problem)));
+    let level = levels.find(&definition.level, path.key("level"), problems)?;
+    let level = level.refined(&definition.level, changes).ok()?;
+    Some(Tenant { name: definition.name.clone(), level, namespaces, cgroups })
 }
 
 fn check_name<'a>(
