@@ -87,7 +87,7 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct Evidence {
     /// Where it is written: an absolute path. `evidence` in the state directory unless given.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", transform = without_default)]
     pub directory: Option<PathBuf>,
     /// A file that has grown to this many MiB is closed and the next one begun.
     #[schemars(range(min = 1, max = 4096))]
@@ -283,6 +283,11 @@ impl<'de> Deserialize<'de> for Ceiling {
         }
         deserializer.deserialize_any(Visitor)
     }
+}
+
+/// For the schema: a default that depends on another key is told in the description alone.
+fn without_default(schema: &mut schemars::Schema) {
+    schema.remove("default");
 }
 
 /// For the schema: the keys that `rules` takes.
