@@ -25,7 +25,7 @@ pub use rule::{MAX_RULES, Rule};
 pub use verdict::{Effect, Phase, Relation, Rung, Verdict};
 
 /// Marks what may be copied to and from a BPF map.
-#[cfg(feature = "user")]
+#[cfg(feature = "maps")]
 mod pod {
     #![allow(unsafe_code)]
     use super::{CountKey, Identity, LevelTable, ScopeName, SensitiveFile, TaskMark};

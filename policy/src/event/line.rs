@@ -1,0 +1,79 @@
+//! An event in one line, for a person at a terminal.
+
+use std::fmt;
+
+use super::{Act, Attribution, Event, Kind, Loss, Party, Target};
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} ", self.meta.time)?;
+        match &self.kind {
+            Kind::Act(act) => write!(f, "{act}"),
+            Kind::Loss(loss) => write!(f, "{loss}"),
+            Kind::Malformed(malformed) => write!(f, "malformed record: {}", malformed.message),
+            Kind::Repair(repair) => write!(f, "repaired {}: {}", repair.file, repair.message),
+            Kind::Notice(notice) => {
+                write!(f, "{} {}: {}", notice.subject, notice.severity, notice.message.as_str())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Act {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.effect.as_str(), self.rule.id, self.rule.title)?;
+        for (name, argument) in self.operation.iter() {
+            write!(f, " {name}={argument}")?;
+        }
+        write!(f, ": {}", self.actor)?;
+        match &self.target {
+            Some(Target::Process(party)) => write!(f, " -> {party}")?,
+            Some(Target::File(file)) => write!(f, " -> {}", file.path)?,
+            None => {}
+        }
+        write!(f, " [{} {}]", self.relation.as_str(), self.rung.as_str())
+    }
+}
+
+/// Tenant, pod or container, and the process.
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.attribution == Attribution::Host {
+            f.write_str("host")?;
+        } else {
+            match &self.tenant {
+                Some(tenant) => write!(f, "{tenant}")?,
+                None => f.write_str("(unknown tenant)")?,
+            }
+            let pod = self.pod.as_ref().and_then(|pod| pod.name.as_ref());
+            let container = self.container.as_ref();
+            let container = container.and_then(|it| it.name.as_ref().or(it.id.as_ref()));
+            for part in [pod, container].into_iter().flatten() {
+                write!(f, "/{part}")?;
+            }
+            if pod.is_none() && container.is_none() {
+                write!(f, "/(cgroup {})", self.cgroup_id)?;
+            }
+        }
+        if self.attribution == Attribution::Unconfirmed {
+            f.write_str(" (unconfirmed)")?;
+        }
+        write!(f, " {}[{}]", self.process.comm, self.process.pid)
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lost {} records", self.count)?;
+        if let Some(rule) = self.rule {
+            write!(f, " of {rule}")?;
+        }
+        if let Some(tenant) = &self.tenant {
+            write!(f, " by {tenant}")?;
+        }
+        f.write_str(match self.place {
+            super::LossPlace::KernelRing => ": the kernel's ring was full",
+            super::LossPlace::EvidenceQueue => ": the evidence log could not be written",
+        })
+    }
+}

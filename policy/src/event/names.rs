@@ -1,0 +1,65 @@
+//! Who a number stands for.
+
+use serde::Serialize;
+
+use super::Text;
+
+/// What the agent knows about the numbers in a record. The whole of the workload table that an
+/// event needs, so that recorded records can be replayed with names from anywhere.
+pub trait Names {
+    /// The tenant with this number.
+    fn tenant(&self, number: u32) -> Option<&str>;
+    /// The pod whose cgroup has this id.
+    fn pod(&self, cgroup: u64) -> Option<&Pod>;
+    /// The container whose cgroup has this id.
+    fn container(&self, cgroup: u64) -> Option<&Container>;
+}
+
+/// A pod. What is not known is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pod {
+    /// Its Kubernetes namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Text>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// Its unique id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<Text>,
+}
+
+/// A container. What is not known is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Container {
+    /// The id that its runtime gave it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Text>,
+    /// Its name in the pod, or the name its runtime knows it by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Text>,
+    /// The runtime: `containerd`, `crio`, `docker`, ...
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<Text>,
+    /// Its cgroup's path below the cgroup v2 mount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<Text>,
+}
+
+/// Knows nobody.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Nobody;
+
+impl Names for Nobody {
+    fn tenant(&self, _number: u32) -> Option<&str> {
+        None
+    }
+
+    fn pod(&self, _cgroup: u64) -> Option<&Pod> {
+        None
+    }
+
+    fn container(&self, _cgroup: u64) -> Option<&Container> {
+        None
+    }
+}
