@@ -84,6 +84,9 @@ pub(crate) struct NodeArguments {
     /// File or directory to show in the guest as /share/NAME (default: its own name)
     #[arg(long, value_name = "PATH[:NAME]", num_args = 1..)]
     pub(crate) share: Vec<Shared>,
+    /// Do without the agent: it is neither built nor shared
+    #[arg(long)]
+    pub(crate) no_agent: bool,
     /// Count instructions: guest time becomes the number of instructions, one CPU
     #[arg(long, conflicts_with = "cpus")]
     pub(crate) icount: bool,

@@ -10,13 +10,23 @@ use crate::{cache, command, progress::Step};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The packages to build, and the program that each makes.
-const PROGRAMS: [(&str, &str); 2] =
-    [("bulkhead-agent", "bulkhead"), ("bulkhead-cri", "bulkhead-cri")];
+/// A package to build, and the program that it makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Program {
+    package: &'static str,
+    name: &'static str,
+}
+
+/// The node agent.
+pub(crate) const AGENT: Program = Program { package: "bulkhead-agent", name: "bulkhead" };
+
+/// The client that starts pods.
+pub(crate) const CRI: Program = Program { package: "bulkhead-cri", name: "bulkhead-cri" };
 
 /// Builds the programs and returns their paths.
-pub(crate) fn build() -> Result<Vec<PathBuf>> {
-    let step = Step::begin(AREA, "building bulkhead (static, release)");
+pub(crate) fn build(programs: &[Program]) -> Result<Vec<PathBuf>> {
+    let names: Vec<_> = programs.iter().map(|program| program.name).collect();
+    let step = Step::begin(AREA, format!("building {} (static, release)", names.join(" and ")));
     let target = target_directory();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
@@ -25,16 +35,16 @@ pub(crate) fn build() -> Result<Vec<PathBuf>> {
         // A target directory of its own: other flags would make normal builds start over.
         .env("CARGO_TARGET_DIR", &target)
         .env("RUSTFLAGS", "-C target-feature=+crt-static");
-    for (package, _) in PROGRAMS {
-        cargo.args(["--package", package]);
+    for program in programs {
+        cargo.args(["--package", program.package]);
     }
     command::run_visibly(&mut cargo)?;
     step.done();
     let release = target.join(TARGET).join("release");
-    PROGRAMS
+    programs
         .iter()
-        .map(|(_, program)| {
-            let path = release.join(program);
+        .map(|program| {
+            let path = release.join(program.name);
             path.canonicalize().with_context(|| format!("cargo built no {}", path.display()))
         })
         .collect()

@@ -9,12 +9,12 @@ use clap::ValueEnum;
 use super::channel::Sinks;
 use super::kernel::Kernel;
 use super::run::{self, Outcome};
-use super::{AREA, RunArguments, binaries, image, setup};
+use super::{AREA, RunArguments, image, setup};
 
 /// Runs the command on each kernel in turn; the exit status is the first one that is not 0.
 pub(crate) fn perform(run: &RunArguments) -> Result<ExitCode> {
     setup::ensure()?;
-    let programs = binaries::build()?;
+    let programs = run::programs(&run.node)?;
     let mut rows = Vec::new();
     for &kernel in Kernel::value_variants() {
         let mut run = run.clone();

@@ -58,7 +58,7 @@ impl Outcome {
 /// Builds what is needed, boots a guest once and ends as its command ends.
 pub(crate) fn once(run: &RunArguments) -> Result<ExitCode> {
     setup::ensure()?;
-    let programs = binaries::build()?;
+    let programs = programs(&run.node)?;
     let image = image::build(run.node.kernel)?;
     let outcome = boot(run, &image, &programs, Sinks::own())?;
     Ok(ExitCode::from(outcome.status()))
@@ -96,10 +96,18 @@ pub(crate) fn boot(
     Ok(outcome)
 }
 
+/// Builds what goes onto the PATH of the guest.
+pub(crate) fn programs(node: &NodeArguments) -> Result<Vec<PathBuf>> {
+    if node.no_agent {
+        return binaries::build(&[binaries::CRI]);
+    }
+    binaries::build(&[binaries::AGENT, binaries::CRI])
+}
+
 /// Gives a shell in a guest on this terminal.
 pub(crate) fn shell(node: &NodeArguments) -> Result<()> {
     setup::ensure()?;
-    let programs = binaries::build()?;
+    let programs = programs(node)?;
     let image = image::build(node.kernel)?;
     let scratch = tempfile::Builder::new().prefix("bulkhead-guest-").tempdir()?;
     let share = make_share(scratch.path(), node, &programs, &Task::Shell)?;
