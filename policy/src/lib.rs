@@ -5,6 +5,8 @@ pub mod capability;
 pub mod catalogue;
 pub mod claim;
 pub mod configuration;
+pub mod decode;
+pub mod event;
 pub mod level;
 pub mod policy;
 mod resolve;
