@@ -1,0 +1,3 @@
+//! What leaves the agent: the evidence log, the metrics, and the address that serves them.
+
+pub(crate) mod evidence;

@@ -1,0 +1,124 @@
+//! What waits to be written: bounded, in order, without a gap in its numbers.
+
+use std::collections::VecDeque;
+
+/// One place in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// A line.
+    Line { sequence: u64, line: Vec<u8> },
+    /// Lines for which there was no room. One line will tell of all of them.
+    Lost { first: u64, last: u64 },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Queue {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    limit: usize,
+}
+
+impl Queue {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { entries: VecDeque::new(), bytes: 0, limit }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Events that wait, those that a loss entry stands for not counted.
+    pub(super) fn len(&self) -> u64 {
+        self.entries.iter().filter(|entry| matches!(entry, Entry::Line { .. })).count() as u64
+    }
+
+    /// Adds a line, or its loss where there is no room: the older lines stay, because the first
+    /// ones of an incident tell how it began.
+    pub(super) fn push(&mut self, sequence: u64, line: Vec<u8>) {
+        if self.bytes + line.len() > self.limit {
+            return self.push_lost(sequence);
+        }
+        self.bytes += line.len();
+        self.entries.push_back(Entry::Line { sequence, line });
+    }
+
+    /// Adds the loss of a line.
+    pub(super) fn push_lost(&mut self, sequence: u64) {
+        match self.entries.back_mut() {
+            Some(Entry::Lost { last, .. }) => *last = sequence,
+            _ => self.entries.push_back(Entry::Lost { first: sequence, last: sequence }),
+        }
+    }
+
+    /// The first entries, of about `bytes` bytes together; at least one where there is one.
+    pub(super) fn batch(&self, bytes: usize) -> impl Iterator<Item = &Entry> {
+        let mut sum = 0;
+        self.entries.iter().take_while(move |entry| {
+            let first = sum == 0;
+            sum += entry.size().max(1);
+            first || sum <= bytes
+        })
+    }
+
+    /// Removes the first `count` entries, which are written; says how many were events.
+    pub(super) fn remove(&mut self, count: usize) -> u64 {
+        let mut events = 0;
+        for entry in self.entries.drain(..count.min(self.entries.len())) {
+            self.bytes -= entry.size();
+            events += u64::from(matches!(entry, Entry::Line { .. }));
+        }
+        events
+    }
+}
+
+impl Entry {
+    fn size(&self) -> usize {
+        match self {
+            Self::Line { line, .. } => line.len(),
+            Self::Lost { .. } => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(queue: &Queue) -> Vec<(u64, u64)> {
+        let range = |entry: &Entry| match entry {
+            Entry::Line { sequence, .. } => (*sequence, *sequence),
+            Entry::Lost { first, last } => (*first, *last),
+        };
+        queue.batch(usize::MAX).map(range).collect()
+    }
+
+    #[test]
+    fn what_finds_no_room_is_told_in_its_place() {
+        let mut queue = Queue::new(10);
+        queue.push(1, vec![b'a'; 4]);
+        queue.push(2, vec![b'b'; 4]);
+        queue.push(3, vec![b'c'; 4]);
+        queue.push(4, vec![b'd'; 4]);
+        assert_eq!(numbers(&queue), [(1, 1), (2, 2), (3, 4)]);
+        assert_eq!(queue.remove(1), 1);
+        queue.push(5, vec![b'e'; 4]);
+        queue.push(6, vec![b'f'; 4]);
+        assert_eq!(numbers(&queue), [(2, 2), (3, 4), (5, 5), (6, 6)]);
+        assert_eq!(queue.remove(4), 2, "a loss is no event");
+        assert!(queue.is_empty());
+        queue.push(7, vec![b'g'; 10]);
+        assert_eq!(queue.len(), 1, "the room came back with what was removed");
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_never_empty() {
+        let mut queue = Queue::new(100);
+        for sequence in 1..=5 {
+            queue.push(sequence, vec![b'a'; 10]);
+        }
+        assert_eq!(queue.batch(25).count(), 2);
+        assert_eq!(queue.batch(1).count(), 1);
+        assert_eq!(queue.batch(1_000).count(), 5);
+    }
+}
