@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, SeqAccess, Visitor},
 };
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::{Location, MessageFormatter, Spanned, UserMessageFormatter};
 
 use super::problem::{Fault, FieldPath, Problem, Step};
 
@@ -75,7 +75,8 @@ impl Node {
         let read: Option<Spanned<Value>> = serde_saphyr::from_str_with_options(text, options)
             .map_err(|error| {
                 let place = error.location().map(Place::from).unwrap_or_default();
-                let fault = Fault::Syntax(error.without_snippet().to_string());
+                let message = UserMessageFormatter.format_message(error.without_snippet());
+                let fault = Fault::Syntax(printable(&message));
                 (place, Problem::new(FieldPath::default(), fault))
             })?;
         let mut root = read.map_or_else(Self::empty, Self::from);
@@ -193,6 +194,11 @@ impl Node {
             _ => None,
         }
     }
+}
+
+/// `text` without characters that could move the reader's cursor.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 impl From<Spanned<Value>> for Node {
