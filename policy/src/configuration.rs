@@ -139,7 +139,7 @@ impl fmt::Display for Refused {
                 f.write_str("\n")?;
             }
             write!(f, "{}", self.file)?;
-            if place.line > 0 {
+            if place.is_known() {
                 write!(f, ":{}:{}", place.line, place.column)?;
             }
             write!(f, ": {problem}")?;

@@ -19,6 +19,16 @@ pub struct Place {
     pub column: u64,
 }
 
+impl Place {
+    /// After everything else, and not shown.
+    pub(crate) const LAST: Self = Self { line: u64::MAX, column: 0 };
+
+    /// Whether it is a place in the file.
+    pub(crate) fn is_known(self) -> bool {
+        !matches!(self.line, 0 | u64::MAX)
+    }
+}
+
 impl From<Location> for Place {
     fn from(location: Location) -> Self {
         Self { line: location.line(), column: location.column() }

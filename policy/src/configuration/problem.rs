@@ -216,6 +216,12 @@ pub enum Fault {
         /// The most that is taken.
         most: u64,
     },
+    /// The reader gave up.
+    #[error("more than {most} faults, the rest of which are not told; is this the right file?")]
+    TooManyFaults {
+        /// How many were told.
+        most: usize,
+    },
     /// More tenants than the kernel side has tables for.
     #[error("{found} tenants, but a node can tell {most} apart; merge some")]
     TooManyTenants {

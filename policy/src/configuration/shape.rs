@@ -1,7 +1,7 @@
 //! Reads the tree of a file into the types of the configuration, and notes every value of the
 //! wrong shape rather than the first.
 
-use std::fmt;
+use std::{convert::Infallible, fmt};
 
 use serde::{
     Deserialize,
@@ -41,6 +41,10 @@ where
             problems.push((place, Problem::new(path.clone(), error.fault)));
         }
         root.reject(path.steps());
+    }
+    if problems.len() >= MAX_PROBLEMS {
+        let fault = Fault::TooManyFaults { most: MAX_PROBLEMS };
+        problems.push((Place::LAST, Problem::new(FieldPath::default(), fault)));
     }
     T::default()
 }
@@ -206,13 +210,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         let Value::Text(text) = &self.node.value else {
-            let expected = OneOf(variants);
-            let wrong: Result<de::IgnoredAny, Error> =
-                Reader { node: self.node, path: self.path.clone() }.deserialize_any(expected);
-            return Err(match wrong {
-                Err(error) => error,
-                Ok(_) => de::Error::invalid_type(Unexpected::Other("this"), &OneOf(variants)),
-            });
+            return self.deserialize_any(OneOf(variants)).map(|never| match never {});
         };
         let word: StrDeserializer<'_, Error> = text.as_str().into_deserializer();
         word.deserialize_enum("", variants, visitor).map_err(|error| error.at(|| self.path))
@@ -240,7 +238,7 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 struct OneOf(&'static [&'static str]);
 
 impl Visitor<'_> for OneOf {
-    type Value = de::IgnoredAny;
+    type Value = Infallible;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "one of {}", self.0.join(", "))
