@@ -6,14 +6,16 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 
-use self::kernel::Kernel;
-use self::share::Shared;
+pub(crate) use self::kernel::Kernel;
+pub(crate) use self::measure::{GuestBench, bench};
+pub(crate) use self::share::Shared;
 
 mod binaries;
 mod channel;
 mod image;
 mod kernel;
 mod matrix;
+mod measure;
 mod oci;
 mod qemu;
 mod rootfs;
@@ -24,6 +26,9 @@ mod vmlinux;
 
 /// The first word of every progress line.
 const AREA: &str = "guest";
+
+/// The security modules of a Debian node, with BPF.
+const DEFAULT_LSM: &str = "landlock,lockdown,yama,integrity,apparmor,bpf";
 
 const RUN_EXAMPLES: &str = "Examples:
   cargo xtask guest run -- bulkhead doctor
@@ -79,7 +84,7 @@ pub(crate) struct NodeArguments {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) containerd: Containerd,
     /// Active security modules, in order; leave out bpf to test a node without BPF LSM
-    #[arg(long, default_value = "landlock,lockdown,yama,integrity,apparmor,bpf")]
+    #[arg(long, default_value = DEFAULT_LSM)]
     pub(crate) lsm: String,
     /// File or directory to show in the guest as /share/NAME (default: its own name)
     #[arg(long, value_name = "PATH[:NAME]", num_args = 1..)]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod cache;
 mod command;
 mod debian;
@@ -22,6 +23,8 @@ struct Arguments {
 enum Task {
     /// A Debian node in QEMU, with the built agent on its PATH
     Guest(guest::Arguments),
+    /// What operations cost in instructions, with and without the agent
+    Bench(bench::Arguments),
 }
 
 /// What a task that could not do its work exits with; see `guest run --help`.
@@ -30,6 +33,7 @@ const CANNOT: u8 = 125;
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Guest(arguments) => guest::perform(arguments),
+        Task::Bench(arguments) => bench::perform(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("xtask: {error:#}");

@@ -23,6 +23,9 @@ pub(crate) const AGENT: Program = Program { package: "bulkhead-agent", name: "bu
 /// The client that starts pods.
 pub(crate) const CRI: Program = Program { package: "bulkhead-cri", name: "bulkhead-cri" };
 
+/// What measures operations for `cargo xtask bench`.
+pub(crate) const BENCH: Program = Program { package: "bulkhead-bench", name: "bulkhead-bench" };
+
 /// Builds the programs and returns their paths.
 pub(crate) fn build(programs: &[Program]) -> Result<Vec<PathBuf>> {
     let names: Vec<_> = programs.iter().map(|program| program.name).collect();

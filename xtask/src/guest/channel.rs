@@ -8,6 +8,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -34,9 +35,42 @@ pub(crate) struct Sinks {
 }
 
 impl Sinks {
+    /// A buffer for stdout; stderr is this process's own.
+    pub(crate) fn captured() -> (Self, Captured) {
+        let captured = Captured::default();
+        (Self { out: Box::new(captured.clone()), err: Box::new(io::stderr()) }, captured)
+    }
+
     /// This process's own stdout and stderr.
     pub(crate) fn own() -> Self {
         Self { out: Box::new(io::stdout()), err: Box::new(io::stderr()) }
+    }
+}
+
+/// A buffer that the stream's thread fills and the runner reads afterwards.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+impl Captured {
+    /// What has come so far, as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes()).into_owned()
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        // A thread that died while it held the lock has left whole bytes behind.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Captured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

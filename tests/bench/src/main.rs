@@ -1,0 +1,61 @@
+//! `bulkhead-bench`: measures single operations and prints nanoseconds per operation, one JSON
+//! object a line.
+//!
+//! It is meant for a guest under QEMU's `-icount shift=0`, where a nanosecond is an instruction and
+//! the figures repeat. `cargo xtask bench` runs it there.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use self::clock::Measure;
+
+mod clock;
+mod files;
+mod memory;
+mod processes;
+mod sockets;
+
+/// The argument with which the program calls itself to measure an exec: it then does nothing.
+const NOTHING: &str = "--nothing";
+
+/// One operation: its name, and what measures it.
+type Operation = (&'static str, fn() -> Result<Measure>);
+
+const OPERATIONS: [Operation; 10] = [
+    ("getpid", processes::getpid),
+    ("read", files::read),
+    ("openat+close", files::open_close),
+    ("stat", files::stat),
+    ("mmap+munmap", memory::mmap),
+    ("connect", sockets::connect),
+    ("accept", sockets::accept),
+    ("signal to self", processes::signal),
+    ("fork+exit", processes::fork),
+    ("fork+exec", processes::fork_exec),
+];
+
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some(NOTHING) {
+        return ExitCode::SUCCESS;
+    }
+    match measure_all() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bulkhead-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure_all() -> Result<()> {
+    for (name, operation) in OPERATIONS {
+        let measure = operation().with_context(|| format!("cannot measure {name}"))?;
+        println!(
+            "{}",
+            json!({"operation": name, "ns": measure.median(), "rounds": measure.rounds()})
+        );
+    }
+    Ok(())
+}
