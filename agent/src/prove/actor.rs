@@ -1,0 +1,146 @@
+//! The child's side: a process that does one act and says what came of it, and the one that lends
+//! itself as a target. Both speak JSON lines on standard output.
+
+use std::{
+    io::{Read, Write},
+    path::PathBuf,
+};
+
+use anyhow::{Context, bail};
+use nix::{
+    errno::Errno,
+    time::{ClockId, clock_gettime},
+    unistd::Pid,
+};
+use serde::{Deserialize, Serialize};
+
+use super::behaviour;
+
+/// The hidden behaviour name under which the target runs.
+pub(crate) const TARGET: &str = "target";
+/// What the target keeps in the memory that others may try to read.
+pub(crate) const KEPSAKE: [u8; 16] = *b"bulkhead-prove-\n";
+
+/// What an actor is told: where its props are and whom to act on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Scene {
+    /// A tmpfs of the actor's own.
+    pub(crate) scratch: PathBuf,
+    /// The process to act on, where the behaviour has one.
+    pub(crate) target: Option<TargetProcess>,
+}
+
+/// A process that `prove` started to be acted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TargetProcess {
+    pub(crate) pid: i32,
+    /// Address of its [`KEPSAKE`].
+    pub(crate) buffer: u64,
+}
+
+/// One line from a child.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "kebab-case")]
+pub(crate) enum Line {
+    /// The target stands ready.
+    Ready { buffer: u64 },
+    /// The act begins; nanoseconds since boot.
+    Before { time: u64 },
+    /// The act is over; `errno` is 0 when it went through.
+    After { time: u64, errno: i32 },
+    /// The act cannot be tried here.
+    Unavailable { reason: String },
+}
+
+/// The proof that an act reported: only [`Actor`] makes one.
+#[must_use]
+pub(crate) struct Report(Line);
+
+/// One act's view of its surroundings.
+pub(crate) struct Actor {
+    scene: Scene,
+}
+
+impl Actor {
+    /// A path in the scratch directory.
+    pub(crate) fn at(&self, name: &str) -> PathBuf {
+        self.scene.scratch.join(name)
+    }
+
+    /// The process to act on.
+    pub(crate) fn target(&self) -> Result<TargetProcess, Report> {
+        self.scene.target.ok_or_else(|| self.unavailable("no process to act on was given"))
+    }
+
+    /// The pid of the process to act on.
+    pub(crate) fn target_pid(&self) -> Result<Pid, Report> {
+        self.target().map(|target| Pid::from_raw(target.pid))
+    }
+
+    /// Does the act and takes its times. What it returns is dropped after the second one.
+    pub(crate) fn attempt<T>(&self, act: impl FnOnce() -> nix::Result<T>) -> Report {
+        let before = match now() {
+            Ok(time) => time,
+            Err(errno) => return self.unavailable(&format!("no boot clock: {errno}")),
+        };
+        if let Err(error) = say(&Line::Before { time: before }) {
+            return self.unavailable(&format!("cannot report: {error:#}"));
+        }
+        let result = act();
+        match now() {
+            Ok(time) => {
+                Report(Line::After { time, errno: result.err().map_or(0, |errno| errno as i32) })
+            }
+            Err(errno) => self.unavailable(&format!("no boot clock: {errno}")),
+        }
+    }
+
+    /// Says why the act cannot be tried here.
+    pub(crate) fn unavailable(&self, reason: &str) -> Report {
+        Report(Line::Unavailable { reason: reason.to_owned() })
+    }
+
+    /// As [`Self::unavailable`], for a preparation that failed.
+    pub(crate) fn unprepared(&self, what: &str, errno: Errno) -> Report {
+        self.unavailable(&format!("{what}: {}", errno.desc()))
+    }
+}
+
+/// Nanoseconds since boot, the clock of the kernel's records.
+pub(crate) fn now() -> nix::Result<u64> {
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME)?;
+    let seconds = u64::try_from(time.tv_sec()).map_err(|_| Errno::ERANGE)?;
+    let nanoseconds = u64::try_from(time.tv_nsec()).map_err(|_| Errno::ERANGE)?;
+    Ok(seconds * 1_000_000_000 + nanoseconds)
+}
+
+fn say(line: &Line) -> anyhow::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    let mut out = std::io::stdout().lock();
+    out.write_all(&text).and_then(|()| out.flush()).context("standard output")
+}
+
+/// Runs one child: the named behaviour, or the target.
+pub(crate) fn play(name: &str, scene: &str) -> anyhow::Result<()> {
+    if name == TARGET {
+        return stand_by();
+    }
+    let scene = serde_json::from_str(scene).context("the scene is not what prove writes")?;
+    let Some(behaviour) = behaviour::named(name) else {
+        bail!("no behaviour is called {name:?}; `bulkhead prove --list` lists them");
+    };
+    let Report(line) = (behaviour.act)(&Actor { scene });
+    say(&line)
+}
+
+/// Keeps still until standard input ends, which is when `prove` ends.
+fn stand_by() -> anyhow::Result<()> {
+    let kept = Box::new(KEPSAKE);
+    let address = std::ptr::from_ref::<[u8; 16]>(std::hint::black_box(&kept)).addr();
+    say(&Line::Ready { buffer: u64::try_from(address)? })?;
+    let mut rest = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut rest).context("standard input")?;
+    anyhow::ensure!(*kept == KEPSAKE, "the target's memory was changed");
+    Ok(())
+}

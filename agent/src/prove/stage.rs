@@ -1,0 +1,124 @@
+//! The stage: two containers of two tenants, a place that nobody guards, and the processes that
+//! stand there to be acted on. All of it is made here and gone when the stage is dropped.
+
+use std::{fs, path::Path};
+
+use anyhow::Context;
+use bulkhead_abi::{Identity, MAX_LEVELS, Relation};
+use tempfile::TempDir;
+
+use super::{
+    actor::{Scene, TargetProcess},
+    cgroup::{self, Cgroup},
+    child::Target,
+    engine::Engine,
+};
+
+/// The level table that is under test. The last one, so that it is in nobody's way.
+pub(crate) const SLOT: u16 = (MAX_LEVELS - 1) as u16;
+/// Tenant numbers that no configuration reaches.
+const ACTOR_TENANT: u32 = u32::MAX - 1;
+const NEIGHBOUR_TENANT: u32 = u32::MAX;
+
+/// Fields are dropped in this order: processes first, then the cgroups they were in, children
+/// before parents.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    beside_actor: Target,
+    neighbour: Target,
+    on_node: Target,
+    actor: Cgroup,
+    other: Cgroup,
+    outside: Cgroup,
+    root: Cgroup,
+    scratch: TempDir,
+}
+
+impl Stage {
+    /// Builds the stage below the cgroup v2 mount and makes the two containers known.
+    pub(crate) fn build(engine: &mut dyn Engine) -> anyhow::Result<Self> {
+        let scratch = tempfile::Builder::new()
+            .prefix("bulkhead-prove-")
+            .tempdir()
+            .context("cannot make a scratch directory")?;
+        let root =
+            Cgroup::make(cgroup::mount_point()?.join(format!("bulkhead-prove-{}", random()?)))?;
+        let make = |name: &str| Cgroup::make(root.path().join(name));
+        let (actor, other, outside) = (make("a")?, make("b")?, make("outside")?);
+        engine.name_cgroup(actor.id(), container(&actor, ACTOR_TENANT))?;
+        engine.name_cgroup(other.id(), container(&other, NEIGHBOUR_TENANT))?;
+        Ok(Self {
+            beside_actor: Target::start(Some(&actor), scratch.path())?,
+            neighbour: Target::start(Some(&other), scratch.path())?,
+            on_node: Target::start(None, scratch.path())?,
+            actor,
+            other,
+            outside,
+            root,
+            scratch,
+        })
+    }
+
+    /// Everything in the cgroup hierarchy that is ours lies below this.
+    pub(crate) fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// The container that acts.
+    pub(crate) fn actor(&self) -> &Cgroup {
+        &self.actor
+    }
+
+    /// A cgroup that belongs to no workload: what is done there, nobody judges.
+    pub(crate) fn outside(&self) -> &Cgroup {
+        &self.outside
+    }
+
+    /// An existing, empty directory to mount over.
+    pub(crate) fn scratch(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// What an actor is told.
+    pub(crate) fn scene(&self, relation: Relation) -> Scene {
+        Scene {
+            scratch: self.scratch.path().to_owned(),
+            target: self.target(relation).map(Target::process),
+        }
+    }
+
+    fn target(&self, relation: Relation) -> Option<&Target> {
+        match relation {
+            Relation::Own => Some(&self.beside_actor),
+            Relation::CrossTenant => Some(&self.neighbour),
+            Relation::Host => Some(&self.on_node),
+            Relation::None | Relation::Pod | Relation::Tenant => None,
+        }
+    }
+
+    /// A target that an act has ended, against everything that an act may do.
+    pub(crate) fn harmed(&mut self) -> anyhow::Result<Option<TargetProcess>> {
+        for target in [&mut self.beside_actor, &mut self.neighbour, &mut self.on_node] {
+            if !target.stands()? {
+                return Ok(Some(target.process()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the containers' names back.
+    pub(crate) fn forget(&self, engine: &mut dyn Engine) -> anyhow::Result<()> {
+        engine.forget_cgroup(self.actor.id())?;
+        engine.forget_cgroup(self.other.id())
+    }
+}
+
+fn container(cgroup: &Cgroup, tenant: u32) -> Identity {
+    Identity { container: cgroup.id(), pod: 0, tenant, slot: SLOT, flags: 0 }
+}
+
+/// A name that nobody else has.
+fn random() -> anyhow::Result<String> {
+    let uuid = fs::read_to_string("/proc/sys/kernel/random/uuid").context("random name")?;
+    Ok(uuid.trim_end().to_owned())
+}
