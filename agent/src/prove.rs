@@ -4,7 +4,7 @@
 //! behaviour, acts   what is tried
 //! prop, stage       where: throw-away cgroups, private mounts, targets of our own
 //! child, actor      each act in a fresh process, which reports times and errors
-//! engine            the guard, as prove uses it
+//! engine, guarded   the guard, as prove uses it
 //! promise           what the level promises on this node
 //! outcome, trial    what one trial showed
 //! report            the table, the numbers, the document
@@ -24,6 +24,7 @@ mod behaviour;
 mod cgroup;
 mod child;
 mod engine;
+mod guarded;
 mod module;
 mod outcome;
 mod promise;
@@ -34,8 +35,8 @@ mod sys;
 mod trial;
 
 use behaviour::Behaviour;
-use engine::Unguarded;
-pub(crate) use engine::{Engine, Sighting};
+use engine::{Engine, Unguarded};
+pub(crate) use guarded::Guarded;
 use report::{Document, LevelReport, text::Paint};
 use stage::Stage;
 use trial::{Bench, Trial};

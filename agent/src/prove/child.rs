@@ -2,7 +2,10 @@
 
 use std::{
     io::{BufRead, BufReader, Read},
-    os::fd::{AsFd, AsRawFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::process::CommandExt,
+    },
     path::Path,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -40,7 +43,9 @@ pub(crate) fn start(
         .arg(serde_json::to_string(scene)?)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+        .stderr(Stdio::piped())
+        // The terminal's Ctrl-C is for `prove`, which then ends its children itself.
+        .process_group(0);
     sys::prepare(&mut command, steps);
     command.spawn().with_context(|| format!("cannot start {name}"))
 }

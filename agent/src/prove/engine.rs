@@ -21,7 +21,7 @@ pub(crate) trait Engine {
     /// Verdict records that found no room, since the engine was loaded.
     fn lost(&mut self) -> anyhow::Result<u64>;
 
-    /// The strongest rung on which this node's kernel carries a rule.
+    /// The rung on which this node's kernel carries a rule: of its weakest way in.
     fn rung(&self, rule: Rule) -> Rung;
 
     /// A duplicate of what becomes readable when a verdict arrives, where there is such a thing.

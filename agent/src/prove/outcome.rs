@@ -1,6 +1,6 @@
 //! What came of one trial, from what the child said and what the kernel side said.
 
-use bulkhead_abi::{Effect, Relation};
+use bulkhead_abi::{Effect, Relation, Verdict};
 use nix::errno::Errno;
 use serde::Serialize;
 
@@ -70,13 +70,14 @@ impl Outcome {
         }
     }
 
-    /// Whether the outcome is within the promise.
-    pub(crate) fn keeps(self, promise: Promise) -> bool {
+    /// Whether the outcome is within the promise. More than was promised of a weak node is
+    /// welcome; more than the policy's verdict asks for is not.
+    pub(crate) fn keeps(self, promise: Promise, verdict: Verdict) -> bool {
         match self {
             // What this node refuses or lacks by itself neither keeps nor breaks a promise.
             Self::RefusedElsewhere | Self::Unavailable => true,
-            Self::Blocked => promise == Promise::Blocked,
-            Self::Seen => matches!(promise, Promise::Seen | Promise::PartlySeen),
+            Self::Blocked => verdict.refuses(),
+            Self::Seen => !matches!(promise, Promise::Blocked | Promise::Allowed),
             Self::Allowed => promise == Promise::Allowed,
             Self::Missed => matches!(promise, Promise::PartlySeen | Promise::Nothing),
             Self::FalseAlarm | Self::WrongRelation | Self::Broken => false,

@@ -15,6 +15,7 @@ use super::{
     promise::{self, Promise},
     prop::{self, Prop},
     stage::{SLOT, Stage},
+    sys,
 };
 
 /// A finding with the promise it is held against.
@@ -29,7 +30,7 @@ pub(crate) struct Trial {
 
 impl Trial {
     pub(crate) fn keeps_promise(&self) -> bool {
-        self.finding.outcome.keeps(self.promise)
+        self.finding.outcome.keeps(self.promise, self.verdict)
     }
 
     /// Whether a node that can refuse in the kernel would promise more.
@@ -71,6 +72,9 @@ impl Bench<'_> {
         if outcome::needs_comparison(&finding) && !matches!(finding.outcome, Outcome::Unavailable) {
             let (act, _) = self.perform(behaviour, relation, Promise::Allowed, false)?;
             outcome::compare(&mut finding, &act);
+        }
+        if sys::interrupted() {
+            return Err(Interrupted.into());
         }
         if let Some(harmed) = self.stage.harmed()? {
             anyhow::bail!("{} ended its target, process {}", behaviour.name, harmed.pid);

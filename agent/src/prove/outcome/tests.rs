@@ -56,22 +56,28 @@ fn a_record_that_claims_a_refusal_that_did_not_happen_is_broken() {
 fn an_act_that_goes_through_with_a_record_is_seen_and_breaks_the_promise_to_block() {
     let seen = [sighting(Rule::Mount, Relation::None, Effect::NotDenied)];
     assert_eq!(mount(Promise::Blocked, &DONE, &seen), Outcome::Seen);
-    assert!(!Outcome::Seen.keeps(Promise::Blocked));
-    assert!(Outcome::Seen.keeps(Promise::Seen));
+    assert!(!Outcome::Seen.keeps(Promise::Blocked, Verdict::Deny));
+    assert!(Outcome::Seen.keeps(Promise::Seen, Verdict::Deny));
 }
 
 #[test]
-fn blocking_more_than_promised_breaks_the_promise_too() {
-    assert!(!Outcome::Blocked.keeps(Promise::Seen));
-    assert!(!Outcome::Blocked.keeps(Promise::Allowed));
+fn blocking_more_than_the_verdict_asks_for_breaks_the_promise_too() {
+    assert!(!Outcome::Blocked.keeps(Promise::Seen, Verdict::Audit));
+    assert!(!Outcome::Blocked.keeps(Promise::Allowed, Verdict::Off));
+}
+
+#[test]
+fn a_weak_node_may_do_more_than_it_promised() {
+    assert!(Outcome::Blocked.keeps(Promise::PartlySeen, Verdict::Deny));
+    assert!(Outcome::Seen.keeps(Promise::Nothing, Verdict::Deny));
 }
 
 #[test]
 fn silence_is_missed() {
     assert_eq!(mount(Promise::Seen, &DONE, &[]), Outcome::Missed);
-    assert!(!Outcome::Missed.keeps(Promise::Seen));
-    assert!(!Outcome::Missed.keeps(Promise::Blocked));
-    assert!(Outcome::Missed.keeps(Promise::Nothing));
+    assert!(!Outcome::Missed.keeps(Promise::Seen, Verdict::Audit));
+    assert!(!Outcome::Missed.keeps(Promise::Blocked, Verdict::Deny));
+    assert!(Outcome::Missed.keeps(Promise::Nothing, Verdict::Deny));
 }
 
 #[test]
