@@ -140,7 +140,9 @@ pub(crate) fn find(
         return match promise {
             _ if absent => finding(Outcome::Unavailable, None, told(errno)),
             _ if killed => finding(Outcome::Broken, None, "killed, and nobody says by whom".into()),
-            Promise::Allowed if !is_refusal(errno) => finding(Outcome::Allowed, None, told_if_failed(errno)),
+            Promise::Allowed if !is_refusal(errno) => {
+                finding(Outcome::Allowed, None, told_if_failed(errno))
+            }
             // Nobody said so, but it was refused: the comparison tells by whom.
             _ if is_refusal(errno) => finding(Outcome::RefusedElsewhere, None, told(errno)),
             _ => finding(Outcome::Missed, None, told(errno)),
