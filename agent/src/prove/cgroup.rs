@@ -73,31 +73,3 @@ fn remove(path: &Path) {
         }
     }
 }
-
-/// Where cgroup v2 is mounted.
-pub(crate) fn mount_point() -> anyhow::Result<PathBuf> {
-    let table = fs::read_to_string("/proc/self/mountinfo").context("/proc/self/mountinfo")?;
-    mount_point_in(&table).context("no cgroup v2 hierarchy is mounted (mount -t cgroup2)")
-}
-
-fn mount_point_in(mountinfo: &str) -> Option<PathBuf> {
-    mountinfo.lines().find_map(|line| {
-        let (before, after) = line.split_once(" - ")?;
-        let kind = after.split_whitespace().next()?;
-        let path = before.split_whitespace().nth(4)?;
-        (kind == "cgroup2").then(|| PathBuf::from(path))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mount_point_is_found_beside_v1_hierarchies() {
-        let table = "24 20 0:21 / /sys/fs/cgroup/cpu rw shared:4 - cgroup cgroup rw,cpu\n\
-                     25 20 0:22 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n";
-        assert_eq!(mount_point_in(table), Some(PathBuf::from("/sys/fs/cgroup/unified")));
-        assert_eq!(mount_point_in("24 20 0:21 / /tmp rw - tmpfs tmpfs rw\n"), None);
-    }
-}

@@ -9,10 +9,11 @@ use tempfile::TempDir;
 
 use super::{
     actor::{Scene, TargetProcess},
-    cgroup::{self, Cgroup},
+    cgroup::Cgroup,
     child::Target,
     engine::Engine,
 };
+use crate::node::cgroupfs::CgroupTree;
 
 /// The level table that is under test. The last one, so that it is in nobody's way.
 pub(crate) const SLOT: u16 = (MAX_LEVELS - 1) as u16;
@@ -41,8 +42,9 @@ impl Stage {
             .prefix("bulkhead-prove-")
             .tempdir()
             .context("cannot make a scratch directory")?;
-        let root =
-            Cgroup::make(cgroup::mount_point()?.join(format!("bulkhead-prove-{}", random()?)))?;
+        let root = Cgroup::make(
+            CgroupTree::find()?.mount().join(format!("bulkhead-prove-{}", random()?)),
+        )?;
         let make = |name: &str| Cgroup::make(root.path().join(name));
         let (actor, other, outside) = (make("a")?, make("b")?, make("outside")?);
         engine.name_cgroup(actor.id(), container(&actor, ACTOR_TENANT))?;
