@@ -81,6 +81,8 @@ pub(crate) struct Evidence {
 pub(crate) struct Flush {
     /// Events written.
     pub(crate) written: u64,
+    /// Events that found no room in the queue, since the flush before.
+    pub(crate) lost: u64,
     /// Attempts that failed.
     pub(crate) errors: u64,
     /// Set when the log stops being writable, and when it is again.
@@ -155,7 +157,7 @@ impl Evidence {
 
     /// Writes what waits. Never fails: what could not be written goes on waiting.
     pub(crate) fn flush(&mut self) -> Flush {
-        let mut flush = Flush::default();
+        let mut flush = Flush { lost: self.queue.take_lost(), ..Flush::default() };
         if let Some(echo) = &mut self.echo {
             (flush.echo_ended, flush.echo_skipped) = echo.news();
         }

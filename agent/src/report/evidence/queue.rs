@@ -17,11 +17,12 @@ pub(super) struct Queue {
     entries: VecDeque<Entry>,
     bytes: usize,
     limit: usize,
+    lost: u64,
 }
 
 impl Queue {
     pub(super) fn new(limit: usize) -> Self {
-        Self { entries: VecDeque::new(), bytes: 0, limit }
+        Self { entries: VecDeque::new(), bytes: 0, limit, lost: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -45,10 +46,16 @@ impl Queue {
 
     /// Adds the loss of a line.
     pub(super) fn push_lost(&mut self, sequence: u64) {
+        self.lost += 1;
         match self.entries.back_mut() {
             Some(Entry::Lost { last, .. }) => *last = sequence,
             _ => self.entries.push_back(Entry::Lost { first: sequence, last: sequence }),
         }
+    }
+
+    /// How many lines were lost since the last call.
+    pub(super) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
     }
 
     /// The first entries, of about `bytes` bytes together; at least one where there is one.
@@ -101,6 +108,7 @@ mod tests {
         queue.push(3, vec![b'c'; 4]);
         queue.push(4, vec![b'd'; 4]);
         assert_eq!(numbers(&queue), [(1, 1), (2, 2), (3, 4)]);
+        assert_eq!((queue.take_lost(), queue.take_lost()), (2, 0));
         assert_eq!(queue.remove(1), 1);
         queue.push(5, vec![b'e'; 4]);
         queue.push(6, vec![b'f'; 4]);

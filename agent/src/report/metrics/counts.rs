@@ -1,0 +1,67 @@
+//! Readings of the kernel's counts -> how much each grew.
+
+use std::collections::{HashMap, HashSet};
+
+use bulkhead_abi::{CountKey, Effect, Relation, Rule, Verdict};
+use bulkhead_policy::catalogue::{self, RuleInfo};
+
+/// The last reading.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    last: HashMap<CountKey, u64>,
+    unreadable: HashSet<CountKey>,
+}
+
+/// How much one count grew since the reading before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Increase {
+    pub(super) rule: &'static RuleInfo,
+    pub(super) tenant: u32,
+    pub(super) relation: Relation,
+    pub(super) verdict: Verdict,
+    pub(super) effect: Effect,
+    pub(super) delivered: bool,
+    pub(super) by: u64,
+}
+
+impl Counts {
+    /// Tells `grown` of each count that grew; a count that is there and has not grown is told with
+    /// zero once, so that its series exists. Returns how many keys were seen for the first time and
+    /// cannot be read.
+    pub(super) fn fold(
+        &mut self,
+        reading: &[(CountKey, u64)],
+        mut grown: impl FnMut(Increase),
+    ) -> u64 {
+        let mut last = HashMap::with_capacity(reading.len());
+        let mut unreadable = HashSet::new();
+        for (key, count) in reading {
+            let Some(increase) = read(key) else {
+                unreadable.insert(*key);
+                continue;
+            };
+            // A count that shrank began anew: its entry was removed and made again.
+            let before = self.last.get(key).copied();
+            let base = before.filter(|before| before <= count).unwrap_or(0);
+            if before != Some(*count) {
+                grown(Increase { by: count - base, ..increase });
+            }
+            last.insert(*key, *count);
+        }
+        let first_time = unreadable.difference(&self.unreadable).count() as u64;
+        (self.last, self.unreadable) = (last, unreadable);
+        first_time
+    }
+}
+
+fn read(key: &CountKey) -> Option<Increase> {
+    Some(Increase {
+        rule: catalogue::info(Rule::from_u16(key.rule)?),
+        tenant: key.tenant,
+        relation: Relation::from_u8(key.relation)?,
+        verdict: Verdict::from_u8(key.verdict)?,
+        effect: Effect::from_u8(key.effect)?,
+        delivered: key.delivered != 0,
+        by: 0,
+    })
+}
