@@ -112,3 +112,30 @@ fn names_that_tenants_choose_cannot_break_a_line_or_pass_for_another() {
     actor.flags |= abi::party_flag::PATH_TRUNCATED | abi::party_flag::SETUP;
     golden("hostile", &[lone(header(abi::Kind::Lone, abi::Rule::Chroot), actor)]);
 }
+
+#[test]
+fn the_documentation_tells_every_field_and_shows_a_line_as_it_is() {
+    let documentation = include_str!("../../../docs/events.md");
+    let lines = [
+        include_str!("crossings.jsonl"),
+        include_str!("files.jsonl"),
+        include_str!("seen.jsonl"),
+        include_str!("unnamed.jsonl"),
+        include_str!("hostile.jsonl"),
+    ];
+    for line in lines.iter().flat_map(|text| text.lines()) {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        for name in field_names(&event) {
+            let told = documentation.contains(&format!("`{name}`"))
+                || documentation.contains(&format!(".{name}`"));
+            assert!(told, "docs/events.md does not tell what `{name}` is");
+        }
+    }
+    assert!(documentation.contains(lines[0].lines().next().unwrap()), "the example is out of date");
+    assert!(documentation.contains(include_str!("crossings.txt").lines().next().unwrap()));
+}
+
+fn field_names(value: &serde_json::Value) -> Vec<String> {
+    let Some(map) = value.as_object() else { return Vec::new() };
+    map.iter().flat_map(|(name, value)| [vec![name.clone()], field_names(value)].concat()).collect()
+}
