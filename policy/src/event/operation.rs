@@ -79,6 +79,8 @@ const UNNAMED: [&str; 3] = ["argument0", "argument1", "argument2"];
 enum Reading {
     /// As bits with names.
     Flags(&'static [(u64, &'static str)]),
+    /// As bits, of which those without a name are left out.
+    NamedFlags(&'static [(u64, &'static str)]),
     /// As one value of a list.
     Value(&'static [(u64, &'static str)]),
     /// The low bits as one value of a list; the bits above are left out (creation flags).
@@ -93,6 +95,10 @@ impl Reading {
     fn of(&self, number: u64) -> Argument {
         match self {
             Self::Flags(names) => Argument::Words(flags(names, number)),
+            Self::NamedFlags(names) => {
+                let named = names.iter().fold(0, |bits, (bit, _)| bits | bit);
+                Argument::Words(flags(names, number & named))
+            }
             Self::Value(names) => value(names, number),
             Self::LowBits(mask, names) => value(names, number & mask),
             Self::Capability => match u32::try_from(number).ok().and_then(capability::name) {
@@ -106,7 +112,7 @@ impl Reading {
 
 /// What each rule's numbers mean. The kernel side fills them in this order.
 const fn readings(rule: Rule) -> &'static [(&'static str, Reading)] {
-    use Reading::{Capability, Flags, LowBits, Plain, Value};
+    use Reading::{Capability, Flags, LowBits, NamedFlags, Plain, Value};
     match rule {
         Rule::Mount | Rule::MountProc | Rule::MountCgroup | Rule::MountBlock => {
             &[("flags", Flags(words::MOUNT))]
@@ -130,7 +136,11 @@ const fn readings(rule: Rule) -> &'static [(&'static str, Reading)] {
         | Rule::KernelMemory
         | Rule::KernelDiscovery
         | Rule::BpfFilesystem
-        | Rule::BlockDevice => &[("access", Flags(words::FILE_MODE))],
+        | Rule::BlockDevice => &[
+            // The other bits are the kernel's own, or differ between architectures.
+            ("flags", NamedFlags(words::OPEN)),
+            ("access", NamedFlags(words::FILE_MODE)),
+        ],
         Rule::SocketAlg | Rule::SocketRaw | Rule::SocketVsock | Rule::SocketRare => &[
             ("family", Value(words::FAMILY)),
             ("type", LowBits(0xf, words::SOCKET_TYPE)),
@@ -179,6 +189,10 @@ mod tests {
         assert_eq!(json(Rule::Signal, [9, 0, 0]), r#"{"signal":"SIGKILL"}"#);
         assert_eq!(json(Rule::Signal, [0, 0, 0]), r#"{"signal":"0"}"#);
         assert_eq!(json(Rule::ProcessAttach, [18, 0, 0]), r#"{"mode":["attach","realcreds"]}"#);
+        assert_eq!(
+            json(Rule::CorePattern, [0o101_001, 0x000e_801e, 0]),
+            r#"{"flags":["trunc"],"access":["write"]}"#
+        );
         assert_eq!(json(Rule::Bpf, [5, 0, 0]), r#"{"command":"prog_load"}"#);
         assert_eq!(
             json(Rule::SocketRaw, [17, 3 | 0o2_000_000, 768]),

@@ -52,8 +52,22 @@ pub(super) const CLONE: Words = &[
 pub(super) const PTRACE_MODE: Words =
     &[(1, "read"), (2, "attach"), (4, "noaudit"), (8, "fscreds"), (16, "realcreds")];
 
-/// FMODE_* (linux/fs.h). The other bits say nothing about the access and are told as a number.
-pub(super) const FILE_MODE: Words = &[(1, "read"), (2, "write")];
+/// FMODE_* (linux/fs.h) that tell what may be done with an open file.
+pub(super) const FILE_MODE: Words = &[(1, "read"), (2, "write"), (0x20, "exec")];
+
+/// O_* (asm-generic/fcntl.h) that are the same on every architecture, without the access mode.
+pub(super) const OPEN: Words = &[
+    (0o100, "creat"),
+    (0o200, "excl"),
+    (0o400, "noctty"),
+    (0o1_000, "trunc"),
+    (0o2_000, "append"),
+    (0o4_000, "nonblock"),
+    (0o10_000, "dsync"),
+    (0o1_000_000, "noatime"),
+    (0o2_000_000, "cloexec"),
+    (0o10_000_000, "path"),
+];
 
 /// asm/signal.h of x86 and Arm.
 pub(super) const SIGNAL: Words = &[

@@ -48,7 +48,7 @@ fn both_ends_of_a_crossing_are_named() {
 #[test]
 fn files_and_mounts_are_told_with_their_file_system() {
     let mut write = header(abi::Kind::OnFile, abi::Rule::CorePattern);
-    write.arguments = [2, 0, 0];
+    write.arguments = [0o101_001, 0xe_801e, 0];
     write.syscall = 257;
     let mut mount = header(abi::Kind::OnFile, abi::Rule::MountCgroup);
     mount.arguments = [6, 0, 0];
@@ -58,7 +58,7 @@ fn files_and_mounts_are_told_with_their_file_system() {
     source.path_start = end(&mut source.path, b"cgroup");
     start(&mut source.fstype, b"cgroup");
     let mut open = header(abi::Kind::OnFile, abi::Rule::BlockDevice);
-    open.arguments = [3, 0, 0];
+    open.arguments = [0o2_100_002, 0xe_801f, 0];
     let mut disk = core_pattern();
     disk = abi::File { magic: 0x0102_1994, mode: 0o060_660, special_device: 259 << 20, ..disk };
     disk.path_start = end(&mut disk.path, b"/nvme0n1");
