@@ -76,7 +76,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// All files and symbolic links below a directory, in an order that does not depend on the disk.
-fn sorted_files(top: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn sorted_files(top: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut left = vec![top.to_path_buf()];
     while let Some(directory) = left.pop() {
@@ -103,10 +103,11 @@ pub(crate) fn entry(
     key: &Key,
     build: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
-    entry_below(&root().join("guest"), kind, key, build)
+    entry_in(&root().join("guest"), kind, key, build)
 }
 
-fn entry_below(
+/// As `entry`, in a directory of another task.
+pub(crate) fn entry_in(
     root: &Path,
     kind: &str,
     key: &Key,
@@ -186,7 +187,7 @@ mod tests {
         let mut built = 0;
         for key in ["a", "a", "b"] {
             let key = Key::default().value("v", key);
-            entry_below(root.path(), "thing", &key, |dir| {
+            entry_in(root.path(), "thing", &key, |dir| {
                 built += 1;
                 Ok(fs::write(dir.join("f"), "x")?)
             })
@@ -199,12 +200,12 @@ mod tests {
     fn a_failed_build_leaves_no_entry_and_the_next_one_starts_clean() {
         let root = tempfile::tempdir().unwrap();
         let key = Key::default();
-        let failed = entry_below(root.path(), "thing", &key, |dir| {
+        let failed = entry_in(root.path(), "thing", &key, |dir| {
             fs::write(dir.join("half"), "x")?;
             anyhow::bail!("no network")
         });
         assert!(failed.is_err());
-        let made = entry_below(root.path(), "thing", &key, |dir| {
+        let made = entry_in(root.path(), "thing", &key, |dir| {
             assert!(!dir.join("half").exists());
             Ok(())
         });

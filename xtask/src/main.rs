@@ -8,6 +8,7 @@ mod bench;
 mod cache;
 mod command;
 mod debian;
+mod ebpf;
 mod guest;
 mod progress;
 
@@ -21,6 +22,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Build the kernel side into the committed object, or check that it is up to date
+    Ebpf(ebpf::Arguments),
     /// A Debian node in QEMU, with the built agent on its PATH
     Guest(guest::Arguments),
     /// What operations cost in instructions, with and without the agent
@@ -32,6 +35,7 @@ const CANNOT: u8 = 125;
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
+        Task::Ebpf(arguments) => ebpf::perform(&arguments),
         Task::Guest(arguments) => guest::perform(arguments),
         Task::Bench(arguments) => bench::perform(&arguments),
     };
