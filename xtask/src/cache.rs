@@ -5,12 +5,16 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 /// Hexadecimal digits of the hash that an entry's name shows: 64 bits, plenty for a handful.
 const SHOWN_DIGITS: usize = 16;
+
+/// Entries that nobody has asked for in this time go when another of their kind is built.
+const KEPT_UNUSED: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The repository's top directory.
 pub(crate) fn repository() -> PathBuf {
@@ -115,13 +119,12 @@ pub(crate) fn entry_in(
 ) -> Result<PathBuf> {
     let name = format!("{kind}-{}", key.digest());
     let wanted = root.join(&name);
+    let lock = lock(&root.join(format!("{name}.lock")))?;
+    lock.set_modified(SystemTime::now()).context("cannot note that a cache entry is in use")?;
     if wanted.exists() {
         return Ok(wanted);
     }
-    let _lock = lock(&root.join(format!("{name}.lock")))?;
-    if wanted.exists() {
-        return Ok(wanted);
-    }
+    prune(root, kind)?;
     let partial = root.join(format!("{name}.partial"));
     if partial.exists() {
         // A build that was interrupted; we hold the lock, so nobody is at work on it.
@@ -133,6 +136,33 @@ pub(crate) fn entry_in(
     fs::rename(&partial, &wanted)
         .with_context(|| format!("cannot name the finished {}", wanted.display()))?;
     Ok(wanted)
+}
+
+/// Removes the entries of a kind that have not been asked for in a long time. The time of the last
+/// use is that of the lock file.
+fn prune(root: &Path, kind: &str) -> Result<()> {
+    let prefix = format!("{kind}-");
+    for entry in fs::read_dir(root).with_context(|| format!("cannot list {}", root.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let Some(of_kind) = name.strip_suffix(".lock").filter(|name| name.starts_with(&prefix))
+        else {
+            continue;
+        };
+        let unused = fs::metadata(&path)?.modified()?.elapsed().unwrap_or_default();
+        if unused < KEPT_UNUSED {
+            continue;
+        }
+        for left in [of_kind.to_owned(), format!("{of_kind}.partial")] {
+            let left = root.join(left);
+            if left.exists() {
+                fs::remove_dir_all(&left)
+                    .with_context(|| format!("cannot remove the old {}", left.display()))?;
+            }
+        }
+        fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Takes the lock of a name, waiting for whoever holds it; dropping the file gives it back.
@@ -194,6 +224,23 @@ mod tests {
             .unwrap();
         }
         assert_eq!(built, 2);
+    }
+
+    #[test]
+    fn an_entry_long_unused_goes_when_another_of_its_kind_is_built() {
+        let root = tempfile::tempdir().unwrap();
+        let make = |kind: &str, key: &str| {
+            let key = Key::default().value("v", key);
+            entry_below(root.path(), kind, &key, |_| Ok(())).unwrap()
+        };
+        let (old, used, other) = (make("disk", "old"), make("disk", "used"), make("kernel", "old"));
+        for entry in [&old, &other] {
+            let lock =
+                File::options().write(true).open(format!("{}.lock", entry.display())).unwrap();
+            lock.set_modified(SystemTime::now() - 2 * KEPT_UNUSED).unwrap();
+        }
+        make("disk", "new");
+        assert!(!old.exists() && used.exists() && other.exists());
     }
 
     #[test]

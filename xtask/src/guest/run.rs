@@ -193,8 +193,9 @@ fn tell(outcome: &Outcome, run: &RunArguments, console: &Path) -> Result<()> {
         Outcome::Lost(why) => eprintln!("{AREA}: {why}"),
     }
     if !matches!(outcome, Outcome::Exited(_)) {
-        let said = fs::read(console).unwrap_or_default();
-        eprintln!("{AREA}: the console's last lines:\n{}", command::tail(&said, CONSOLE_LINES));
+        let said = command::tail(&fs::read(console).unwrap_or_default(), CONSOLE_LINES);
+        let said = if said.is_empty() { "(none)" } else { &said };
+        eprintln!("{AREA}: the console's last lines:\n{said}");
     }
     eprintln!("{AREA}: the whole console is in {}", console.display());
     Ok(())

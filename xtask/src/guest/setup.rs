@@ -73,6 +73,8 @@ fn install(packages: &[&str]) -> Result<()> {
     let apt = |verb: &str| -> Result<Command> {
         let mut apt = Command::new("apt-get");
         apt.env("DEBIAN_FRONTEND", "noninteractive").arg("-q");
+        // Another installation on this machine may be under way.
+        apt.args(["-o", "DPkg::Lock::Timeout=120"]);
         if backports {
             add_backports(&mut apt, &lists)?;
         }
