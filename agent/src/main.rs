@@ -38,6 +38,7 @@ fn main() -> anyhow::Result<ExitCode> {
             Ok(prove::run_unguarded(&options, out)?.into())
         }
         Command::Prove(options) => {
+            let levels = prove::asked_for(&options)?;
             let mut guard = kernel::Guard::load()?;
             for file in bulkhead_policy::sensitive::ALL {
                 let access = match file.access {
@@ -48,10 +49,6 @@ fn main() -> anyhow::Result<ExitCode> {
                 };
                 guard.set_sensitive(file.key(), bulkhead_guard::files::pack(file.rule, access))?;
             }
-            let levels: Vec<_> = bulkhead_policy::level::built_in()?
-                .iter()
-                .map(|level| prove::Level { name: level.name().to_owned(), table: level.table() })
-                .collect();
             let mut engine = prove::Guarded::new(guard)?;
             Ok(prove::run(&options, &levels, &mut engine, out)?.into())
         }

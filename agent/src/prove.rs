@@ -5,6 +5,7 @@
 //! prop, stage       where: throw-away cgroups, private mounts, targets of our own
 //! child, actor      each act in a fresh process, which reports times and errors
 //! engine, guarded   the guard, as prove uses it
+//! levels            which levels
 //! promise           what the level promises on this node
 //! outcome, trial    what one trial showed
 //! report            the table, the numbers, the document
@@ -12,6 +13,7 @@
 
 use std::{
     io::{IsTerminal, Write},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -25,6 +27,7 @@ mod cgroup;
 mod child;
 mod engine;
 mod guarded;
+mod levels;
 mod module;
 mod outcome;
 mod promise;
@@ -37,6 +40,7 @@ mod trial;
 use behaviour::Behaviour;
 use engine::{Engine, Unguarded};
 pub(crate) use guarded::Guarded;
+pub(crate) use levels::{Level, asked_for};
 use report::{Document, LevelReport, text::Paint};
 use stage::Stage;
 use trial::{Bench, Trial};
@@ -53,6 +57,13 @@ pub(crate) struct Options {
     /// A level to prove; may be repeated. All levels otherwise.
     #[arg(long = "level", value_name = "NAME")]
     pub(crate) levels: Vec<String>,
+    /// A configuration file, for its levels and tenants.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A tenant of the configuration whose level, with its own changes, is to be proven; may be
+    /// repeated.
+    #[arg(long = "tenant", value_name = "NAME")]
+    pub(crate) tenants: Vec<String>,
     /// A behaviour to try; may be repeated. All behaviours otherwise.
     #[arg(long = "only", value_name = "BEHAVIOUR")]
     pub(crate) only: Vec<String>,
@@ -77,16 +88,6 @@ pub(crate) struct ActArguments {
     #[arg(long)]
     scene: String,
 }
-
-/// A level to prove.
-#[derive(Clone, Debug)]
-pub(crate) struct Level {
-    pub(crate) name: String,
-    pub(crate) table: LevelTable,
-}
-
-/// The level that `--quick` proves.
-const QUICK_LEVEL: &str = "untrusted";
 
 /// Runs one child. It must be called before the process has a second thread: some acts are open to
 /// single-threaded processes alone.
@@ -116,8 +117,7 @@ pub(crate) fn run(
     out: &mut dyn Write,
 ) -> anyhow::Result<u8> {
     let behaviours = chosen(options)?;
-    let levels = wanted(options, levels)?;
-    let document = prove(options, &behaviours, &levels, engine)?;
+    let document = prove(options, &behaviours, levels, engine)?;
     if options.json {
         serde_json::to_writer_pretty(&mut *out, &document)?;
         writeln!(out)?;
@@ -130,9 +130,8 @@ pub(crate) fn run(
 
 /// Tries the behaviours without a guard: what goes through and what this node refuses by itself.
 pub(crate) fn run_unguarded(options: &Options, out: &mut dyn Write) -> anyhow::Result<u8> {
-    let options = Options { levels: Vec::new(), quick: false, ..options.clone() };
     let level = Level { name: "none (unguarded)".into(), table: LevelTable::OFF };
-    run(&options, &[level], &mut Unguarded, out)
+    run(options, &[level], &mut Unguarded, out)
 }
 
 fn chosen(options: &Options) -> anyhow::Result<Vec<&'static Behaviour>> {
@@ -147,29 +146,11 @@ fn chosen(options: &Options) -> anyhow::Result<Vec<&'static Behaviour>> {
     options.only.iter().map(find).collect()
 }
 
-fn wanted<'a>(options: &Options, levels: &'a [Level]) -> anyhow::Result<Vec<&'a Level>> {
-    let quick = [QUICK_LEVEL.to_owned()];
-    let names = match (options.levels.as_slice(), options.quick) {
-        ([], true) => &quick,
-        (names, _) => names,
-    };
-    if names.is_empty() {
-        return Ok(levels.iter().collect());
-    }
-    let find = |name: &String| {
-        levels.iter().find(|level| level.name == *name).with_context(|| {
-            let known: Vec<_> = levels.iter().map(|level| level.name.as_str()).collect();
-            format!("no level is called {name:?}; there are {}", known.join(", "))
-        })
-    };
-    names.iter().map(find).collect()
-}
-
 /// Sets the stage, runs every trial, and clears the stage, whatever happens between.
 fn prove(
     options: &Options,
     behaviours: &[&'static Behaviour],
-    levels: &[&Level],
+    levels: &[Level],
     engine: &mut dyn Engine,
 ) -> anyhow::Result<Document> {
     ensure!(nix::unistd::geteuid().is_root(), "prove makes cgroups and mounts: it has to be root");
@@ -200,7 +181,7 @@ fn prove(
 fn prove_levels(
     bench: &mut Bench<'_>,
     behaviours: &[&'static Behaviour],
-    levels: &[&Level],
+    levels: &[Level],
 ) -> anyhow::Result<Vec<LevelReport>> {
     let trials: Vec<(&'static Behaviour, Relation)> = behaviours
         .iter()

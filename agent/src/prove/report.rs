@@ -179,14 +179,4 @@ impl Document {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_median_of_few_times_is_one_of_them() {
-        let of = |times: &[u64]| Latency::of(times.iter().copied());
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&[7]), Some(Latency { median_ns: 7, max_ns: 7 }));
-        assert_eq!(of(&[9, 1, 5]), Some(Latency { median_ns: 5, max_ns: 9 }));
-    }
-}
+mod tests;
