@@ -8,24 +8,35 @@ const STATUS: &str = "/proc/thread-self/status";
 const TASKS: &str = "/proc/self/task";
 
 /// What the agent needs, and what for. The DaemonSet lists the same.
+///
+/// Tried on 6.12 with each one taken away: CAP_BPF and CAP_PERFMON load and attach everything on
+/// every rung, LSM included; CAP_SYS_ADMIN adds nothing.
 pub(crate) const REQUIRED: &[Need] = &[
-    Need { capability: Capability::CAP_BPF, needed_for: "load BPF programs and make their maps" },
+    Need {
+        capability: Capability::CAP_BPF,
+        needed_for: "load BPF programs and make their maps",
+        indispensable: true,
+    },
     Need {
         capability: Capability::CAP_PERFMON,
         needed_for: "attach BPF programs to LSM hooks and kernel functions, and let them read the \
                      kernel's structs",
+        indispensable: true,
     },
     Need {
         capability: Capability::CAP_NET_ADMIN,
         needed_for: "attach BPF programs to cgroups where BPF LSM is not active",
+        indispensable: false,
     },
     Need {
         capability: Capability::CAP_SYS_PTRACE,
         needed_for: "read the mounts and executables of containers' processes under /proc",
+        indispensable: false,
     },
     Need {
         capability: Capability::CAP_DAC_READ_SEARCH,
         needed_for: "read container descriptions that belong to other users",
+        indispensable: false,
     },
 ];
 
@@ -36,6 +47,8 @@ pub(crate) struct Need {
     pub(crate) capability: Capability,
     /// What for.
     pub(crate) needed_for: &'static str,
+    /// Whether nothing works without it; without one of the others a part does not.
+    pub(crate) indispensable: bool,
 }
 
 /// A needed capability that this process does not have.
@@ -199,7 +212,10 @@ mod tests {
         }
         let message = lacking(&all_but(Capability::CAP_BPF))[0].to_string();
         assert!(message.starts_with("CAP_BPF is missing: it is needed to load BPF programs"));
-        assert_eq!(lacking(&CapsHashSet::new()).len(), REQUIRED.len());
+        let none = lacking(&CapsHashSet::new());
+        assert_eq!(none.len(), REQUIRED.len());
+        let fatal: Vec<_> = none.iter().filter(|it| it.0.indispensable).collect();
+        assert_eq!(fatal.len(), 2, "{fatal:?}");
     }
 
     #[test]
