@@ -15,7 +15,6 @@ mod ladder;
 mod offsets;
 mod records;
 
-pub use guard::{Guard, LoadError, MapError};
-pub use hooks::{HOOKS, Hook};
-pub use ladder::{Ladder, RuleStatus, State};
-pub use records::Records;
+pub(crate) use guard::{Guard, MapError};
+pub(crate) use ladder::{Ladder, State};
+pub(crate) use records::Records;

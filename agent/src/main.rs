@@ -1,56 +1,38 @@
-//! `bulkhead`: one privileged agent per node.
+//! `bulkhead`: one privileged agent per node that keeps tenants apart.
+//!
+//! ```text
+//! cli         what was typed
+//! commands    what each command does, composed from the rooms below
+//! settings    the configuration file: read, watched, kept when the new one is bad
+//! node        this machine: privileges, the one instance, the cgroup tree, clocks
+//! workloads   which container each cgroup is, and whose
+//! kernel      the boundary to the kernel: programs, maps, rings, the ladder
+//! watch       records to events: decode, enrich, report
+//! report      the outward side: evidence log, metrics, HTTP
+//! prove       harmless breakouts, and what became of them
+//! ```
+
+mod cli;
+mod commands;
 mod kernel;
-#[allow(dead_code, reason = "wired by the next commits")]
 mod node;
 mod prove;
-#[allow(dead_code, reason = "wired by the next commits")]
 mod report;
+mod settings;
+mod watch;
+mod workloads;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-#[derive(Parser)]
-#[command(version)]
-enum Command {
-    /// This node's ladder.
-    Doctor,
-    /// Harmless breakouts, tried at each level: blocked, seen or missed.
-    Prove(prove::Options),
-    #[command(hide = true)]
-    Act(prove::ActArguments),
-}
-
-fn main() -> anyhow::Result<ExitCode> {
-    let out = &mut std::io::stdout();
-    match Command::parse() {
-        Command::Doctor => {
-            let guard = kernel::Guard::load()?;
-            println!("{}", serde_json::to_string_pretty(guard.ladder())?);
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Act(arguments) => prove::act(&arguments).map(|()| ExitCode::SUCCESS),
-        Command::Prove(options) if options.list => {
-            prove::list(out)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Prove(options) if options.unguarded => {
-            Ok(prove::run_unguarded(&options, out)?.into())
-        }
-        Command::Prove(options) => {
-            let levels = prove::asked_for(&options)?;
-            let mut guard = kernel::Guard::load()?;
-            for file in bulkhead_policy::sensitive::ALL {
-                let access = match file.access {
-                    bulkhead_policy::sensitive::Access::Write => {
-                        bulkhead_guard::files::Access::Write
-                    }
-                    bulkhead_policy::sensitive::Access::Any => bulkhead_guard::files::Access::Any,
-                };
-                guard.set_sensitive(file.key(), bulkhead_guard::files::pack(file.rule, access))?;
-            }
-            let mut engine = prove::Guarded::new(guard)?;
-            Ok(prove::run(&options, &levels, &mut engine, out)?.into())
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match commands::run(cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("bulkhead: {error:#}");
+            commands::exit_code_of(&error)
         }
     }
 }

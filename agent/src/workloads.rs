@@ -17,5 +17,5 @@ mod bundle;
 mod placement;
 mod table;
 
-pub(crate) use placement::WorkloadError;
-pub(crate) use table::{Workload, Workloads};
+pub(crate) use bundle::Bundles;
+pub(crate) use table::Workloads;

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 /// Where the kernel shows its BTF.
-pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+pub(crate) const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 // uapi/linux/btf.h
 const MAGIC: u16 = 0xeb9f;
@@ -28,7 +28,7 @@ const MAX_NESTING: usize = 8;
 
 /// Why the BTF could not be read.
 #[derive(Debug, thiserror::Error)]
-pub enum BtfError {
+pub(crate) enum BtfError {
     /// The data ends inside something.
     #[error("the data ends early, at byte {at}")]
     Truncated {
@@ -44,7 +44,7 @@ pub enum BtfError {
 }
 
 /// The types of a kernel.
-pub struct Btf {
+pub(crate) struct Btf {
     types: Vec<Type>,
     structs: HashMap<String, usize>,
     functions: std::collections::HashSet<String>,
@@ -98,7 +98,7 @@ impl<'a> Reader<'a> {
 
 impl Btf {
     /// Reads the types out of raw BTF.
-    pub fn parse(data: &[u8]) -> Result<Self, BtfError> {
+    pub(crate) fn parse(data: &[u8]) -> Result<Self, BtfError> {
         let mut reader = Reader { data, at: 0 };
         let magic = u16::from_le_bytes(reader.bytes()?);
         if magic != MAGIC {
@@ -159,13 +159,13 @@ impl Btf {
     }
 
     /// Byte offset of a member; members of anonymous structs and unions count as the outer's.
-    pub fn offset(&self, structure: &str, member: &str) -> Option<u32> {
+    pub(crate) fn offset(&self, structure: &str, member: &str) -> Option<u32> {
         let index = *self.structs.get(structure)?;
         self.search(index, member, 0, MAX_NESTING).map(|bit| bit / 8)
     }
 
     /// Whether the kernel has a function of this name.
-    pub fn has_function(&self, name: &str) -> bool {
+    pub(crate) fn has_function(&self, name: &str) -> bool {
         self.functions.contains(name)
     }
 

@@ -11,6 +11,9 @@ use bulkhead_abi::{
     CountKey, Identity, LevelTable, MAX_RULES, Rule, Rung, ScopeName, SensitiveFile,
 };
 
+use bulkhead_guard::files;
+use bulkhead_policy::sensitive;
+
 use super::{
     Records,
     btf::{Btf, BtfError, VMLINUX},
@@ -41,7 +44,7 @@ const STATE_CANARY: u32 = 2;
 
 /// Why the kernel side could not be loaded.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     /// No BTF: nothing can be found in this kernel.
     #[error(
         "cannot read {VMLINUX}: {0}. Bulkhead needs a kernel built with CONFIG_DEBUG_INFO_BTF; \
@@ -69,6 +72,9 @@ pub enum LoadError {
     /// A map is missing or of another kind: agent and object are not of one build.
     #[error("the kernel side has no usable map {0}: it is not of this agent's build")]
     Map(&'static str, #[source] Option<Box<aya::maps::MapError>>),
+    /// The list of sensitive files could not be handed over.
+    #[error("the kernel side has no list of sensitive files")]
+    Sensitive(#[source] MapError),
     /// The tasks that run already could not be marked.
     #[error("cannot look at the tasks that run already")]
     Adopt(#[source] io::Error),
@@ -86,7 +92,7 @@ fn advice_for(error: &aya::EbpfError) -> String {
 /// A map that could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("the kernel refuses to {action}")]
-pub struct MapError {
+pub(crate) struct MapError {
     action: &'static str,
     #[source]
     source: aya::maps::MapError,
@@ -97,7 +103,7 @@ fn map_error(action: &'static str) -> impl FnOnce(aya::maps::MapError) -> MapErr
 }
 
 /// The loaded kernel side. Dropping it detaches everything.
-pub struct Guard {
+pub(crate) struct Guard {
     /// Keeps programs and links.
     ebpf: Ebpf,
     cgroups: HashMap<MapData, u64, Identity>,
@@ -114,7 +120,7 @@ pub struct Guard {
 
 impl Guard {
     /// Loads the kernel side and attaches the best program for each hook.
-    pub fn load() -> Result<Self, LoadError> {
+    pub(crate) fn load() -> Result<Self, LoadError> {
         let data = std::fs::read(VMLINUX).map_err(LoadError::NoBtf)?;
         let btf = Btf::parse(&data)?;
         drop(data);
@@ -134,7 +140,7 @@ impl Guard {
         })?;
         let events: RingBuf<_> = take(&mut ebpf, "EVENTS")?;
         let lifecycle: RingBuf<_> = take(&mut ebpf, "LIFECYCLE")?;
-        Ok(Self {
+        let mut guard = Self {
             cgroups: take(&mut ebpf, "CGROUPS")?,
             levels: take(&mut ebpf, "LEVELS")?,
             counts: take(&mut ebpf, "COUNTS")?,
@@ -146,36 +152,53 @@ impl Guard {
             state,
             ladder,
             ebpf,
-        })
+        };
+        guard.write_sensitive_files().map_err(LoadError::Sensitive)?;
+        Ok(guard)
+    }
+
+    /// Which rule an opened kernel file meets.
+    fn write_sensitive_files(&mut self) -> Result<(), MapError> {
+        for file in sensitive::ALL {
+            let access = match file.access {
+                sensitive::Access::Write => files::Access::Write,
+                sensitive::Access::Any => files::Access::Any,
+            };
+            let packed = files::pack(file.rule, access);
+            self.sensitive
+                .insert(file.key(), packed, 0)
+                .map_err(map_error("set a sensitive file"))?;
+        }
+        Ok(())
     }
 
     /// What this kernel can do.
-    pub fn ladder(&self) -> &Ladder {
+    pub(crate) fn ladder(&self) -> &Ladder {
         &self.ladder
     }
 
     /// The ring of verdicts; the second call has none.
-    pub fn take_events(&mut self) -> Option<Records> {
+    pub(crate) fn take_events(&mut self) -> Option<Records> {
         self.events.take()
     }
 
     /// The ring of cgroups made and removed; the second call has none.
-    pub fn take_lifecycle(&mut self) -> Option<Records> {
+    pub(crate) fn take_lifecycle(&mut self) -> Option<Records> {
         self.lifecycle.take()
     }
 
     /// Says whose a cgroup is.
-    pub fn set_identity(&mut self, cgroup: u64, identity: Identity) -> Result<(), MapError> {
+    pub(crate) fn set_identity(&mut self, cgroup: u64, identity: Identity) -> Result<(), MapError> {
         self.cgroups.insert(cgroup, identity, 0).map_err(map_error("name a cgroup"))
     }
 
     /// Whose a cgroup is.
-    pub fn identity(&self, cgroup: u64) -> Option<Identity> {
+    pub(crate) fn identity(&self, cgroup: u64) -> Option<Identity> {
         self.cgroups.get(&cgroup, 0).ok()
     }
 
     /// Gives a cgroup back to the host. One that is not there is no error.
-    pub fn forget(&mut self, cgroup: u64) -> Result<(), MapError> {
+    pub(crate) fn forget(&mut self, cgroup: u64) -> Result<(), MapError> {
         match self.cgroups.remove(&cgroup) {
             Err(error) if !is_absent(&error) => Err(map_error("forget a cgroup")(error)),
             _ => Ok(()),
@@ -183,17 +206,17 @@ impl Guard {
     }
 
     /// Every cgroup that has an entry.
-    pub fn identities(&self) -> Vec<(u64, Identity)> {
+    pub(crate) fn identities(&self) -> Vec<(u64, Identity)> {
         self.cgroups.iter().filter_map(Result::ok).collect()
     }
 
     /// Sets the verdicts of a slot.
-    pub fn set_level(&mut self, slot: u16, table: &LevelTable) -> Result<(), MapError> {
+    pub(crate) fn set_level(&mut self, slot: u16, table: &LevelTable) -> Result<(), MapError> {
         self.levels.set(u32::from(slot), table, 0).map_err(map_error("set a level"))
     }
 
     /// What a cgroup whose name begins so is when a host process makes it.
-    pub fn set_scope(&mut self, prefix: &str, template: Identity) -> Result<(), MapError> {
+    pub(crate) fn set_scope(&mut self, prefix: &str, template: Identity) -> Result<(), MapError> {
         let mut name = [0; 32];
         let length = prefix.len().min(name.len());
         for (to, from) in name.iter_mut().zip(prefix.bytes()) {
@@ -204,18 +227,13 @@ impl Guard {
         self.scopes.insert(&key, template, 0).map_err(map_error("set a scope name"))
     }
 
-    /// Says which rule an opened kernel file meets (`bulkhead_guard::files::pack`).
-    pub fn set_sensitive(&mut self, file: SensitiveFile, packed: u32) -> Result<(), MapError> {
-        self.sensitive.insert(file, packed, 0).map_err(map_error("set a sensitive file"))
-    }
-
     /// Every count. They only grow.
-    pub fn counts(&self) -> Result<Vec<(CountKey, u64)>, MapError> {
+    pub(crate) fn counts(&self) -> Result<Vec<(CountKey, u64)>, MapError> {
         self.counts.iter().collect::<Result<_, _>>().map_err(map_error("read the counts"))
     }
 
     /// Forgets the counts of a container that is gone and has been added up elsewhere.
-    pub fn forget_count(&mut self, key: &CountKey) -> Result<(), MapError> {
+    pub(crate) fn forget_count(&mut self, key: &CountKey) -> Result<(), MapError> {
         match self.counts.remove(key) {
             Err(error) if !is_absent(&error) => Err(map_error("forget a count")(error)),
             _ => Ok(()),
@@ -223,7 +241,7 @@ impl Guard {
     }
 
     /// Verdicts for which the count map had no room, by rule.
-    pub fn uncounted(&self) -> Result<Vec<(Rule, u64)>, MapError> {
+    pub(crate) fn uncounted(&self) -> Result<Vec<(Rule, u64)>, MapError> {
         let mut lost = Vec::new();
         for rule in Rule::ALL {
             let index = *rule as u32 & (MAX_RULES as u32 - 1);
@@ -236,24 +254,24 @@ impl Guard {
     }
 
     /// Lifecycle records that found no room: when it grows, the tree must be walked again.
-    pub fn lifecycle_lost(&self) -> Result<u64, MapError> {
+    pub(crate) fn lifecycle_lost(&self) -> Result<u64, MapError> {
         self.state.get(&STATE_LIFECYCLE_LOST, 0).map_err(map_error("read the state"))
     }
 
     /// Whether a cgroup once found no room in the map.
-    pub fn overflowed(&self) -> Result<bool, MapError> {
+    pub(crate) fn overflowed(&self) -> Result<bool, MapError> {
         let value = self.state.get(&STATE_OVERFLOW, 0).map_err(map_error("read the state"))?;
         Ok(value != 0)
     }
 
     /// Tells the kernel side that a cgroup without an entry need not be the host's: it then looks
     /// at the ancestors.
-    pub fn set_overflow(&mut self) -> Result<(), MapError> {
+    pub(crate) fn set_overflow(&mut self) -> Result<(), MapError> {
         self.state.set(STATE_OVERFLOW, 1, 0).map_err(map_error("set the state"))
     }
 
     /// Marks the tasks that already run in workloads' cgroups.
-    pub fn adopt(&mut self) -> Result<(), LoadError> {
+    pub(crate) fn adopt(&mut self) -> Result<(), LoadError> {
         run_adoption(&mut self.ebpf)
     }
 }
@@ -527,7 +545,7 @@ fn load_adoption(ebpf: &mut Ebpf, btf: &AyaBtf) -> Result<(), ProgramError> {
 
 impl State {
     /// Whether the rule can refuse.
-    pub fn enforces(self) -> bool {
+    pub(crate) fn enforces(self) -> bool {
         self == Self::Enforcing
     }
 }

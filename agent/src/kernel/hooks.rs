@@ -4,7 +4,7 @@ use bulkhead_abi::Rule;
 
 /// One LSM hook and the kernel function that calls it.
 #[derive(Clone, Copy, Debug)]
-pub struct Hook {
+pub(crate) struct Hook {
     /// The hook's name; the programs are called `lsm_NAME` and `fentry_NAME`.
     pub name: &'static str,
     /// The kernel function for fentry.
@@ -15,7 +15,7 @@ pub struct Hook {
 
 /// What still sees a part of a rule where its hook cannot be attached at all.
 #[derive(Clone, Copy, Debug)]
-pub struct Substitute {
+pub(crate) struct Substitute {
     /// The program and the BTF tracepoint, `tp_NAME` and NAME.
     pub tracepoint: &'static str,
     /// The rule.
@@ -49,7 +49,7 @@ const PTRACE: &[Rule] =
     &[Rule::ProcessAttach, Rule::ProcessMemory, Rule::ProcessRead, Rule::JoinNamespaces];
 
 /// Every hook, in the order in which they are attached: what is critical comes first.
-pub const HOOKS: &[Hook] = &[
+pub(crate) const HOOKS: &[Hook] = &[
     hook("ptrace_access_check", "security_ptrace_access_check", PTRACE),
     hook("sb_mount", "security_sb_mount", MOUNTS),
     hook("sb_kern_mount", "security_sb_kern_mount", MOUNTS),
@@ -77,7 +77,7 @@ pub const HOOKS: &[Hook] = &[
 ];
 
 /// The rung below fentry.
-pub const SUBSTITUTES: &[Substitute] = &[
+pub(crate) const SUBSTITUTES: &[Substitute] = &[
     Substitute {
         tracepoint: "signal_generate",
         rule: Rule::Signal,

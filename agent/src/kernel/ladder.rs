@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 /// What a rule can do here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub(crate) enum State {
     /// Refuses what the policy says, by every way in.
     Enforcing,
     /// Sees all or a part, refuses nothing.
@@ -17,7 +17,7 @@ pub enum State {
 
 impl State {
     /// The word used in metrics and tables.
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Enforcing => "enforcing",
             Self::Observing => "observing",
@@ -28,7 +28,7 @@ impl State {
 
 /// How one hook is attached.
 #[derive(Clone, Debug, Serialize)]
-pub struct HookStatus {
+pub(crate) struct HookStatus {
     /// The hook's name.
     pub hook: &'static str,
     /// What is attached.
@@ -40,7 +40,7 @@ pub struct HookStatus {
 
 /// What one rule can do.
 #[derive(Clone, Debug, Serialize)]
-pub struct RuleStatus {
+pub(crate) struct RuleStatus {
     /// Its stable id.
     pub rule: &'static str,
     /// Its number, for code.
@@ -59,7 +59,7 @@ pub struct RuleStatus {
 
 /// The whole picture.
 #[derive(Clone, Debug, Serialize)]
-pub struct Ladder {
+pub(crate) struct Ladder {
     /// The kernel's release.
     pub kernel: String,
     /// The security modules that the kernel lists, if it shows them.
@@ -74,23 +74,23 @@ pub struct Ladder {
 
 impl Ladder {
     /// How many rules are in a state.
-    pub fn count(&self, state: State) -> usize {
+    pub(crate) fn count(&self, state: State) -> usize {
         self.rules.iter().filter(|rule| rule.state == state).count()
     }
 
     /// Whether every rule can refuse.
-    pub fn fully_enforcing(&self) -> bool {
+    pub(crate) fn fully_enforcing(&self) -> bool {
         self.count(State::Enforcing) == self.rules.len()
     }
 
     /// The status of a rule.
-    pub fn rule(&self, rule: Rule) -> Option<&RuleStatus> {
+    pub(crate) fn rule(&self, rule: Rule) -> Option<&RuleStatus> {
         self.rules.iter().find(|status| status.number == rule)
     }
 }
 
 /// What a rung makes of a rule.
-pub fn state_of(rung: Rung) -> State {
+pub(crate) fn state_of(rung: Rung) -> State {
     match rung {
         Rung::Lsm | Rung::Cgroup => State::Enforcing,
         Rung::Fentry | Rung::Tracepoint => State::Observing,

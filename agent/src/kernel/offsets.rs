@@ -5,7 +5,7 @@ use bulkhead_abi::{ABSENT, OFFSETS, Offset};
 use super::btf::Btf;
 
 /// Every constant of the kernel side with its value here; the error names what is missing.
-pub fn resolve(btf: &Btf) -> Result<Vec<(&'static str, u32)>, Vec<&'static Offset>> {
+pub(crate) fn resolve(btf: &Btf) -> Result<Vec<(&'static str, u32)>, Vec<&'static Offset>> {
     let mut values = Vec::with_capacity(OFFSETS.len());
     let mut missing = Vec::new();
     for offset in OFFSETS {

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use aya::maps::{MapData, RingBuf};
 
 /// The reading end of a ring.
-pub struct Records {
+pub(crate) struct Records {
     ring: RingBuf<MapData>,
 }
 
@@ -15,7 +15,7 @@ impl Records {
     }
 
     /// Hands every record that is there to `take`, oldest first, and says how many there were.
-    pub fn drain(&mut self, mut take: impl FnMut(&[u8])) -> usize {
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(&[u8])) -> usize {
         let mut count = 0;
         while let Some(record) = self.ring.next() {
             take(&record);

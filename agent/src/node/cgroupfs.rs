@@ -95,8 +95,13 @@ impl CgroupTree {
     /// Every cgroup, parents before their children. A directory that vanishes meanwhile is left
     /// out; anything else that stops the walk is an error.
     pub(crate) fn walk(&self) -> Result<Walk, CgroupError> {
+        self.walk_from(Path::new("/"))
+    }
+
+    /// The cgroup at `top` and every one below it, parents before their children.
+    pub(crate) fn walk_from(&self, top: &Path) -> Result<Walk, CgroupError> {
         let mut walk = Walk::default();
-        let mut open = vec![(PathBuf::from("/"), 0)];
+        let mut open = vec![(top.to_owned(), 0)];
         while let Some((path, depth)) = open.pop() {
             let Some(id) = unless_gone(self.id(&path))? else { continue };
             if depth < MAX_DEPTH {
@@ -108,6 +113,12 @@ impl CgroupTree {
             walk.cgroups.push(Cgroup { id, path });
         }
         Ok(walk)
+    }
+
+    /// The name of the child of `parent` that has this id; `None` when it is gone.
+    pub(crate) fn child_with_id(&self, parent: &Path, id: u64) -> Option<PathBuf> {
+        let children = self.children(parent).ok()?;
+        children.into_iter().find(|child| self.id(child).is_ok_and(|child| child == id))
     }
 
     fn children(&self, path: &Path) -> Result<Vec<PathBuf>, CgroupError> {

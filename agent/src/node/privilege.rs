@@ -62,6 +62,9 @@ pub(crate) struct Missing(pub(crate) Need);
 /// Why capabilities could not be looked at or dropped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrivilegeError {
+    /// Something that the agent cannot do without.
+    #[error("{}", list(.0))]
+    Missing(Vec<Missing>),
     /// A set could not be read.
     #[error("cannot read this process's {set} capabilities")]
     Read {
@@ -120,6 +123,17 @@ pub(crate) fn missing() -> Result<Vec<Missing>, PrivilegeError> {
     Ok(lacking(&read("effective", CapSet::Effective)?))
 }
 
+/// Fails with one message that names every privilege without which nothing works; what is missing
+/// beside them is told and done without.
+pub(crate) fn require() -> Result<(), PrivilegeError> {
+    let (fatal, lesser): (Vec<_>, Vec<_>) =
+        missing()?.into_iter().partition(|missing| missing.0.indispensable);
+    for missing in &lesser {
+        tracing::warn!("{missing}");
+    }
+    if fatal.is_empty() { Ok(()) } else { Err(PrivilegeError::Missing(fatal)) }
+}
+
 /// Keeps `keep` of what this process has and gives up the rest for good, then reads the kernel's
 /// account of it.
 ///
@@ -152,6 +166,10 @@ fn drop_in_this_thread(keep: &[Capability]) -> Result<Dropped, PrivilegeError> {
     caps::set(None, CapSet::Permitted, &kept).map_err(dropping("permitted"))?;
     verify(&kept, bounding)?;
     Ok(Dropped { bounding })
+}
+
+fn list(missing: &[Missing]) -> String {
+    missing.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 fn lacking(effective: &CapsHashSet) -> Vec<Missing> {

@@ -18,10 +18,8 @@ const MAX_CONFIG: u64 = 8 << 20;
 /// containerd keeps a directory for each namespace here (runtime v2 tasks).
 const CONTAINERD_TASKS: &str = "run/containerd/io.containerd.runtime.v2.task";
 /// CRI-O and Podman: container storage's overlay driver, as root.
-const STORAGE: [&str; 2] = [
-    "var/lib/containers/storage/overlay-containers",
-    "run/containers/storage/overlay-containers",
-];
+const STORAGE: [&str; 2] =
+    ["var/lib/containers/storage/overlay-containers", "run/containers/storage/overlay-containers"];
 /// State directories of the low-level runtimes, for containers that nothing above them made.
 const RUNTIME_STATE: [(&str, &str, &str); 2] =
     [("run/runc", "state.json", "runc"), ("run/crun", "status", "crun")];

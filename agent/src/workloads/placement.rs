@@ -66,7 +66,11 @@ impl Found {
 ///
 /// A bundle that is there and cannot be read is an error and the container stays unnamed: the
 /// strict reading, never a guess.
-pub(super) fn place(path: &str, policy: &Policy, bundles: &Bundles) -> Result<Placement, BundleError> {
+pub(super) fn place(
+    path: &str,
+    policy: &Policy,
+    bundles: &Bundles,
+) -> Result<Placement, BundleError> {
     if let Some((_tenant, container)) = policy.claimed_cgroup(path) {
         return Ok(if container == path {
             let id = path.rsplit('/').next().unwrap_or_default();
@@ -113,9 +117,10 @@ pub(super) fn place(path: &str, policy: &Policy, bundles: &Bundles) -> Result<Pl
 /// A cgroup whose path says nothing: a claimed directory, or a container that a runtime has by the
 /// name of the cgroup (plain runc and crun, `ctr`).
 fn other(path: &str, policy: &Policy, bundles: &Bundles) -> Result<Placement, BundleError> {
-    let claims = policy.tenants().iter().flat_map(|tenant| {
-        tenant.cgroups().iter().map(move |claim| (tenant.name(), claim))
-    });
+    let claims = policy
+        .tenants()
+        .iter()
+        .flat_map(|tenant| tenant.cgroups().iter().map(move |claim| (tenant.name(), claim)));
     for (tenant, claim) in claims {
         if claim.children() && claim.path() == path {
             return Ok(Placement::Claimed(tenant.to_owned()));
@@ -125,7 +130,12 @@ fn other(path: &str, policy: &Policy, bundles: &Bundles) -> Result<Placement, Bu
     Ok(match bundles.find(name)? {
         Some(bundle) => {
             let runtime = bundle.runtime.clone();
-            Placement::Container(Found { bundle, id: Some(name.to_owned()), pod_path: None, runtime })
+            Placement::Container(Found {
+                bundle,
+                id: Some(name.to_owned()),
+                pod_path: None,
+                runtime,
+            })
         }
         None => Placement::Host,
     })

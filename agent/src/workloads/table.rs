@@ -37,15 +37,11 @@ const RETRIES: [Duration; 6] = [
 /// One container.
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
-    /// Its cgroup's path below the cgroup v2 mount.
-    pub(crate) path: String,
     /// Whose it is.
     pub(crate) assignment: Assignment,
     /// What the kernel's map says.
     pub(crate) identity: Identity,
-    found: Found,
     container: event::Container,
-    pod: Option<event::Pod>,
 }
 
 /// A cgroup to look at again.
@@ -202,7 +198,11 @@ impl Workloads {
     }
 
     /// A cgroup was made. The kernel side has given it an entry already, if one was to be given.
-    pub(crate) fn made(&mut self, record: &CgroupMade, guard: &mut Guard) -> Result<(), WorkloadError> {
+    pub(crate) fn made(
+        &mut self,
+        record: &CgroupMade,
+        guard: &mut Guard,
+    ) -> Result<(), WorkloadError> {
         let inherited = record.identity;
         if inherited.container != 0 && inherited.container != record.cgroup {
             // Inside a container that is known: the entry is the container's, and final.
@@ -212,11 +212,10 @@ impl Workloads {
             // Its parent was made before we listened, or was lost: look at everything.
             return self.scan(guard);
         };
-        let Some(name) = self.name_of(record, parent) else {
+        let Some(path) = self.path_of(record, parent) else {
             // Gone already.
             return Ok(());
         };
-        let path = if parent == "/" { format!("/{name}") } else { format!("{parent}/{name}") };
         self.place_one(record.cgroup, &path, Look::Again(0), guard)
     }
 
@@ -260,13 +259,15 @@ impl Workloads {
             .count()
     }
 
-    fn name_of(&self, record: &CgroupMade, parent: &str) -> Option<String> {
+    fn path_of(&self, record: &CgroupMade, parent: &str) -> Option<String> {
         let name = bulkhead_policy::decode::zero_filled(&record.name);
         if name.len() + 1 < record.name.len() {
-            return String::from_utf8(name.to_vec()).ok();
+            let name = std::str::from_utf8(name).ok()?;
+            return Some(format!("{}/{name}", parent.trim_end_matches('/')));
         }
         // The name did not fit: ask the directory.
-        self.tree.child_with_id(Path::new(parent), record.cgroup)
+        let path = self.tree.child_with_id(Path::new(parent), record.cgroup)?;
+        path.to_str().map(str::to_owned)
     }
 
     fn place_one(
@@ -340,21 +341,25 @@ impl Workloads {
         let identity = self.identity(id, pod_id.unwrap_or(0), &assignment, 0);
         guard.set_identity(id, identity)?;
         // Cgroups made below it before this entry stood have the older one.
-        for inner in self.tree.walk_below(Path::new(path))?.cgroups {
+        for inner in self.tree.walk_from(Path::new(path))?.cgroups {
             guard.set_identity(inner.id, identity)?;
         }
-        let pod = pod_of(&found);
-        if let (Some(pod_id), Some(pod)) = (pod_id, &pod) {
-            self.pods.insert(pod_id, pod.clone());
+        if let (Some(pod_id), Some(pod)) = (pod_id, pod_of(&found)) {
+            self.pods.insert(pod_id, pod);
         }
         let container = container_of(&found, path);
         self.gone.retain(|gone| *gone != id);
-        let path = path.to_owned();
-        self.containers.insert(id, Workload { path, assignment, identity, found, container, pod });
+        self.containers.insert(id, Workload { assignment, identity, container });
         Ok(())
     }
 
-    fn identity(&mut self, container: u64, pod: u64, assignment: &Assignment, flags: u16) -> Identity {
+    fn identity(
+        &mut self,
+        container: u64,
+        pod: u64,
+        assignment: &Assignment,
+        flags: u16,
+    ) -> Identity {
         let tenant = self.numbers.number(&assignment.tenant).unwrap_or_else(|error| {
             tracing::error!(%error, "a tenant cannot be told from others");
             UNIDENTIFIED_TENANT
@@ -401,12 +406,11 @@ impl Workloads {
             return;
         }
         self.gone.push_back(id);
-        if self.gone.len() > REMEMBERED {
-            if let Some(oldest) = self.gone.pop_front() {
-                if let Some(workload) = self.containers.remove(&oldest) {
-                    self.pods.remove(&workload.identity.pod);
-                }
-            }
+        if self.gone.len() > REMEMBERED
+            && let Some(oldest) = self.gone.pop_front()
+            && let Some(workload) = self.containers.remove(&oldest)
+        {
+            self.pods.remove(&workload.identity.pod);
         }
     }
 }

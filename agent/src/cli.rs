@@ -1,0 +1,72 @@
+//! What was typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::prove;
+
+/// Keeps the tenants of a Kubernetes node apart: applies, sees, stops, alerts, records.
+#[derive(Debug, Parser)]
+#[command(name = "bulkhead", version, arg_required_else_help = true)]
+#[command(after_help = "Start with `bulkhead doctor`: what this node's kernel can do.\n\n\
+    Exit status: 0 done; 1 an error; 2 something missed (prove); 3 not everything can be enforced \
+    here (doctor, prove); 64 a bad configuration.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the agent
+    #[command(after_help = "Example:\n  bulkhead run --config /etc/bulkhead/config.yaml\n\n\
+        Without a file every container is watched and none is blocked.")]
+    Run(RunArguments),
+    /// Say what this node's kernel can enforce, what it can only see, and what to change
+    #[command(
+        after_help = "Examples:\n  bulkhead doctor\n  bulkhead doctor --json | jq .advice\n\n\
+        Exit status: 0 when every rule can refuse, 3 when some cannot, 1 on an error."
+    )]
+    Doctor(DoctorArguments),
+    /// Try harmless breakouts in throw-away cgroups and say what became of each
+    #[command(after_help = "Examples:\n  bulkhead prove --quick\n  \
+        bulkhead prove --level untrusted --json\n\n\
+        Exit status: 0 when every level keeps its promise, 2 when something is missed, 3 when this \
+        node cannot enforce, 1 on an error.")]
+    Prove(prove::Options),
+    /// Check a configuration file
+    #[command(after_help = "Example:\n  bulkhead check /etc/bulkhead/config.yaml\n\n\
+        Exit status: 0 when it is good, 64 when not.")]
+    Check(CheckArguments),
+    /// Print the JSON Schema of the configuration file
+    #[command(after_help = "Example:\n  bulkhead schema > config.schema.json")]
+    Schema,
+    /// One act of `prove`, in a process of its own
+    #[command(hide = true)]
+    Act(prove::ActArguments),
+}
+
+/// `bulkhead run`
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// The configuration file; watched, and read again when it changes
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// `bulkhead doctor`
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bulkhead check`
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// The file
+    pub(crate) file: PathBuf,
+}

@@ -1,0 +1,38 @@
+//! What each command does. Each composes the rooms; none does their work.
+
+mod check;
+mod doctor;
+mod prove;
+mod run;
+mod schema;
+
+use std::process::ExitCode;
+
+use bulkhead_policy::configuration::Refused;
+
+use crate::{cli::Command, settings::SettingsError};
+
+/// sysexits.h: EX_USAGE, for a bad configuration.
+const BAD_CONFIGURATION: u8 = 64;
+/// Some rule cannot refuse on this node.
+const NOT_ENFORCED: u8 = 3;
+
+/// Runs a command.
+pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
+        Command::Prove(arguments) => prove::run(&arguments),
+        Command::Act(arguments) => prove::act(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Schema => schema::run(),
+    }
+}
+
+/// The exit status for an error.
+pub(crate) fn exit_code_of(error: &anyhow::Error) -> ExitCode {
+    let refused = |cause: &(dyn std::error::Error + 'static)| {
+        cause.is::<SettingsError>() || cause.is::<Refused>()
+    };
+    if error.chain().any(refused) { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
+}

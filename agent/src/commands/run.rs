@@ -1,0 +1,106 @@
+//! `bulkhead run`: everything in its order, then the loop.
+
+mod service;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use bulkhead_policy::Settings;
+use caps::Capability;
+
+use self::service::Service;
+use crate::{
+    cli::RunArguments,
+    kernel::{Guard, Ladder, State},
+    node::{
+        cgroupfs::CgroupTree,
+        clock,
+        instance::Instance,
+        name as node_name,
+        privilege::{self, Dropped},
+    },
+    report::evidence::{Evidence, EvidenceOptions},
+    settings::{self, Watcher},
+    watch::Watch,
+    workloads::{Bundles, Workloads},
+};
+
+/// What the agent still needs when everything is attached: maps are written through bpf(2), whose
+/// use by the unprivileged is switched off on most nodes; bundles and executables are other users'.
+const KEPT: &[Capability] =
+    &[Capability::CAP_BPF, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
+
+pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+    start_logging()?;
+    // Nothing is bound or loaded while the configuration may still be refused.
+    let settings = settings::load(arguments.config.as_deref())?;
+    let watcher = arguments.config.as_deref().map(Watcher::new);
+    privilege::require()?;
+    let _instance = Instance::claim(&settings.configuration.state_directory)?;
+    let tree = CgroupTree::find()?;
+    if tree.is_partial() {
+        tracing::warn!(
+            mount = %tree.mount().display(),
+            "only a part of the node's cgroups is visible: what lies outside is not protected"
+        );
+    }
+    let mut evidence = open_evidence(&settings)?;
+    let mut guard = Guard::load().context("cannot load the guard")?;
+    tell_ladder(guard.ladder());
+    let mut workloads =
+        Workloads::new(tree, Bundles::below("/"), settings.policy.clone(), &mut guard)?;
+    workloads.scan(&mut guard)?;
+    guard.adopt()?;
+    let events = guard.take_events().context("the ring of verdicts is taken already")?;
+    let watch = Watch::new(events, &node_name()?, clock::boot_time()?);
+    let Dropped { bounding } = privilege::drop_to(KEPT)?;
+    tracing::info!(
+        bounding,
+        "capabilities dropped; kept: CAP_BPF, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH"
+    );
+    if settings.configuration.evidence.stdout {
+        // A thread of its own: after the drop, which binds one thread alone.
+        evidence.echo_to(std::io::stdout())?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    runtime.block_on(async {
+        let service = Service::new(guard, workloads, watch, evidence, watcher, &settings).await?;
+        service.run().await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_logging() -> anyhow::Result<()> {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::try_from_env("BULKHEAD_LOG")
+        .unwrap_or_else(|_unset_or_bad| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .try_init()
+        .map_err(|error| anyhow::anyhow!("cannot start logging: {error}"))
+}
+
+fn open_evidence(settings: &Settings) -> anyhow::Result<Evidence> {
+    let configured = &settings.configuration.evidence;
+    let directory = settings.configuration.evidence_directory();
+    let mut options = EvidenceOptions::in_directory(directory);
+    options.max_file_bytes = configured.max_file_mib << 20;
+    options.keep_files = usize::try_from(configured.keep_files)?;
+    Ok(Evidence::open(options, &node_name()?)?)
+}
+
+/// Enforcement asked for and not to be had is never silent.
+fn tell_ladder(ladder: &Ladder) {
+    let [enforcing, observing, blind] =
+        [State::Enforcing, State::Observing, State::Blind].map(|state| ladder.count(state));
+    tracing::info!(kernel = ladder.kernel, enforcing, observing, blind, "the guard is attached");
+    for advice in &ladder.advice {
+        tracing::warn!("to get more: {advice}");
+    }
+}

@@ -1,0 +1,346 @@
+//! The running agent: one loop that waits for records, time, the configuration and signals.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use bulkhead_abi::CountKey;
+use bulkhead_policy::{
+    Settings,
+    catalogue::{self, Severity},
+    decode::{self, Record},
+    event::{Event, Kind, Names, Notice, Text},
+};
+use jiff::Timestamp;
+use tokio::{
+    io::unix::AsyncFd,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::{oneshot, watch},
+    time::MissedTickBehavior,
+};
+
+use crate::{
+    kernel::{Guard, Records, State},
+    node::{self, clock},
+    report::{
+        evidence::{self, Evidence},
+        http::{Readiness, Server},
+        metrics::Metrics,
+    },
+    settings::{Change, Watcher},
+    watch::{Losses, Watch},
+    workloads::Workloads,
+};
+
+/// Records that wake nobody wait at most so long.
+const LOOK: Duration = Duration::from_millis(10);
+/// Counts, the configuration, and what needs no hurry.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Everything that runs.
+pub(super) struct Service {
+    guard: Guard,
+    workloads: Workloads,
+    watch: Watch,
+    lifecycle: AsyncFd<Records>,
+    evidence: Evidence,
+    metrics: Arc<Metrics>,
+    server: Option<Server>,
+    ready: watch::Sender<Readiness>,
+    watcher: Option<Watcher>,
+    losses: Losses,
+    lifecycle_lost: u64,
+    overflow_told: bool,
+    retry_at: Option<Instant>,
+}
+
+impl Service {
+    /// Binds what is outward.
+    pub(super) async fn new(
+        mut guard: Guard,
+        workloads: Workloads,
+        watch: Watch,
+        evidence: Evidence,
+        watcher: Option<Watcher>,
+        settings: &Settings,
+    ) -> anyhow::Result<Self> {
+        let metrics = Arc::new(metrics_of(&guard)?);
+        metrics.reloaded(seconds_since_1970());
+        let starting = Err("the agent is starting".to_owned());
+        let (ready, readiness) = watch::channel(starting);
+        let address = settings.configuration.metrics.address;
+        let server = Server::bind(address, Arc::clone(&metrics), readiness).await?;
+        let address = server.address().unwrap_or(address);
+        tracing::info!(%address, "serving /metrics, /healthz and /readyz");
+        let lifecycle = guard.take_lifecycle().context("the lifecycle ring is taken already")?;
+        #[expect(
+            deprecated,
+            reason = "`Records` owns its descriptor for life; `register` is unsafe"
+        )]
+        let lifecycle = AsyncFd::new(lifecycle).context("cannot wait for the lifecycle ring")?;
+        Ok(Self {
+            guard,
+            workloads,
+            watch,
+            lifecycle,
+            evidence,
+            metrics,
+            server: Some(server),
+            ready,
+            watcher,
+            losses: Losses::default(),
+            lifecycle_lost: 0,
+            overflow_told: false,
+            retry_at: None,
+        })
+    }
+
+    /// Runs until a signal ends it.
+    pub(super) async fn run(mut self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = self.server.take().map(|server| {
+            tokio::spawn(server.serve(async {
+                // The sender's end is the signal too.
+                let _stopped_or_gone = stopped.await;
+            }))
+        });
+        tracing::info!(directory = %self.evidence.directory().display(), "the evidence log is open");
+        self.tell_start()?;
+        self.tick()?;
+        drop(self.ready.send_replace(Ok(())));
+        tracing::info!(containers = self.workloads.containers().count(), "watching");
+        let ended = self.watch_until_signal(&mut terminate, &mut interrupt).await;
+        tracing::info!("stopping");
+        drop(self.ready.send_replace(Err("the agent is stopping".to_owned())));
+        drop(stop);
+        if let Some(serving) = serving {
+            serving.await.context("the metrics server failed")?;
+        }
+        ended?;
+        self.end()
+    }
+
+    async fn watch_until_signal(
+        &mut self,
+        terminate: &mut Signal,
+        interrupt: &mut Signal,
+    ) -> anyhow::Result<()> {
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => return Ok(()),
+                _ = interrupt.recv() => return Ok(()),
+                ready = self.lifecycle.readable_mut() => {
+                    ready.context("cannot wait for the lifecycle ring")?.clear_ready();
+                    self.take_lifecycle()?;
+                }
+                _ = look.tick() => self.take_events()?,
+                _ = tick.tick() => self.tick()?,
+            }
+        }
+    }
+
+    /// What is there still goes into the log.
+    fn end(mut self) -> anyhow::Result<()> {
+        self.take_events()?;
+        self.notice("stopped", Severity::Low, "the agent ends; what it attached ends with it");
+        let (flush, lost) = self.evidence.close();
+        tell_flush(&flush);
+        if lost > 0 {
+            tracing::error!(events = lost, "events could not be written before the end");
+        }
+        Ok(())
+    }
+
+    fn take_lifecycle(&mut self) -> anyhow::Result<()> {
+        let mut records = Vec::new();
+        self.lifecycle.get_mut().drain(|bytes| records.push(decode::decode(bytes)));
+        for record in records {
+            match record {
+                Ok(Record::CgroupMade(made)) => self.workloads.made(&made, &mut self.guard)?,
+                Ok(Record::CgroupGone(gone)) => self.workloads.removed(&gone),
+                Ok(Record::Act(_)) => tracing::error!("a verdict came through the lifecycle ring"),
+                Err(error) => tracing::error!(%error, "a lifecycle record cannot be read"),
+            }
+        }
+        self.retry_at = self.workloads.retry(&mut self.guard)?;
+        Ok(())
+    }
+
+    fn take_events(&mut self) -> anyhow::Result<()> {
+        // A name that has just become known is known to the records that follow it.
+        self.take_lifecycle_if_due()?;
+        let (evidence, metrics) = (&mut self.evidence, &self.metrics);
+        let drained = self.watch.drain(&self.workloads, |event| {
+            if let Kind::Malformed(malformed) = &event.kind {
+                metrics.malformed(malformed.reason);
+            }
+            evidence.append(event);
+        });
+        self.metrics.delivered(drained.acts);
+        if drained.events > 0 {
+            self.flush();
+        }
+        Ok(())
+    }
+
+    fn take_lifecycle_if_due(&mut self) -> anyhow::Result<()> {
+        if self.retry_at.is_some_and(|at| at <= Instant::now()) {
+            self.retry_at = self.workloads.retry(&mut self.guard)?;
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self) -> anyhow::Result<()> {
+        self.watch.set_boot(clock::boot_time()?);
+        self.reload()?;
+        let counts = self.guard.counts()?;
+        self.metrics.fold_counts(&counts, |tenant| self.workloads.tenant(tenant));
+        self.metrics.fold_uncounted(&self.guard.uncounted()?);
+        self.metrics.set_unattributed(self.workloads.unattributed(&self.guard));
+        self.set_container_metrics();
+        for event in self.losses.tell(&counts, &self.workloads, self.watch.node()) {
+            self.evidence.append(event);
+        }
+        self.forget_counts_of_the_gone(&counts)?;
+        self.flush();
+        self.tell_overflow()?;
+        let lost = self.guard.lifecycle_lost()?;
+        if lost > self.lifecycle_lost {
+            tracing::warn!(records = lost - self.lifecycle_lost, "lifecycle records were lost");
+            self.lifecycle_lost = lost;
+            self.workloads.scan(&mut self.guard)?;
+        }
+        Ok(())
+    }
+
+    /// The counts of a container that is gone are final and have been added up: their room in the
+    /// kernel's map is for others.
+    fn forget_counts_of_the_gone(&mut self, counts: &[(CountKey, u64)]) -> anyhow::Result<()> {
+        for (key, _) in counts {
+            if self.guard.identity(key.container).is_none() {
+                self.guard.forget_count(key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tell_overflow(&mut self) -> anyhow::Result<()> {
+        if !self.overflow_told && self.guard.overflowed()? {
+            self.overflow_told = true;
+            self.notice(
+                "overflow",
+                Severity::Medium,
+                "a cgroup found no room in the kernel's map: the guard now looks at the ancestors \
+                 of cgroups without an entry, which costs more and misses nothing",
+            );
+        }
+        Ok(())
+    }
+
+    /// Says something about the agent itself, in the log and on stderr.
+    fn notice(&mut self, subject: &'static str, severity: Severity, message: &str) {
+        tracing::info!(subject, "{message}");
+        let notice = Notice { subject, severity, message: Text::new(message) };
+        let event = Event::new(Timestamp::now(), self.watch.node(), Kind::Notice(notice));
+        self.evidence.append(event);
+    }
+
+    /// What this node can do, as evidence: who reads the log later must know what could not have
+    /// been seen.
+    fn tell_start(&mut self) -> anyhow::Result<()> {
+        let ladder = self.guard.ladder().clone();
+        let message = format!(
+            "bulkhead {} on kernel {}, boot {}: {} of {} rules can refuse",
+            env!("CARGO_PKG_VERSION"),
+            ladder.kernel,
+            node::boot_id()?,
+            ladder.count(State::Enforcing),
+            ladder.rules.len(),
+        );
+        self.notice("started", Severity::Low, &message);
+        for rule in ladder.rules.iter().filter(|rule| !rule.state.enforces()) {
+            let info = catalogue::info(rule.number);
+            let message =
+                format!("{} ({}) is {}: {}", rule.rule, rule.title, rule.state.as_str(), rule.why);
+            self.notice("control", info.severity, &message);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) {
+        let flush = self.evidence.flush();
+        self.metrics.flushed(&flush);
+        tell_flush(&flush);
+    }
+
+    fn set_container_metrics(&self) {
+        let mut totals: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+        for workload in self.workloads.containers() {
+            let assignment = &workload.assignment;
+            *totals.entry((&assignment.tenant, &assignment.level)).or_default() += 1;
+        }
+        let totals = totals.into_iter().map(|((tenant, level), count)| (tenant, level, count));
+        self.metrics.set_containers(totals);
+    }
+
+    fn reload(&mut self) -> anyhow::Result<()> {
+        let Some(watcher) = &mut self.watcher else { return Ok(()) };
+        match watcher.look() {
+            Change::None => {}
+            Change::Good(settings) => {
+                self.workloads.adopt_policy(settings.policy, &mut self.guard)?;
+                self.metrics.reloaded(seconds_since_1970());
+                self.notice("policy", Severity::Low, "the new configuration is in force");
+            }
+            Change::Bad(error) => {
+                self.metrics.reload_failed();
+                let message = format!("{error}; the configuration before stays in force");
+                self.notice("policy", Severity::High, &message);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The metrics that never change while the agent runs.
+fn metrics_of(guard: &Guard) -> anyhow::Result<Metrics> {
+    let revision = option_env!("BULKHEAD_REVISION").unwrap_or("unknown");
+    let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), revision)?;
+    let ladder = guard.ladder();
+    for rule in &ladder.rules {
+        metrics.set_control_rung(rule.rule, rule.rung);
+    }
+    for state in [State::Enforcing, State::Observing, State::Blind] {
+        metrics.set_rules(state.as_str(), ladder.count(state));
+    }
+    Ok(metrics)
+}
+
+fn seconds_since_1970() -> f64 {
+    Timestamp::now().as_duration().as_secs_f64()
+}
+
+fn tell_flush(flush: &evidence::Flush) {
+    match &flush.change {
+        Some(evidence::Change::Failing(error)) => {
+            tracing::error!(%error, "the evidence log cannot be written; events wait in memory");
+        }
+        Some(evidence::Change::Recovered) => {
+            tracing::info!("the evidence log can be written again");
+        }
+        None => {}
+    }
+    if flush.echo_ended {
+        tracing::warn!("nobody reads the copy of the log on standard output any more");
+    }
+}
