@@ -1,6 +1,6 @@
 //! Other programs, run with an error that names the program and shows what it said.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -28,11 +28,20 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 
 /// Runs a program whose output a person wants to see as it comes.
 pub(crate) fn run_visibly(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot start `{}`", line(command)))?;
+    let status = status(command)?;
     if !status.success() {
         bail!("`{}` failed, {status}", line(command));
     }
     Ok(())
+}
+
+/// Runs a program that tells its findings itself; false if it had any.
+pub(crate) fn succeeds_visibly(command: &mut Command) -> Result<bool> {
+    Ok(status(command)?.success())
+}
+
+fn status(command: &mut Command) -> Result<ExitStatus> {
+    command.status().with_context(|| format!("cannot start `{}`", line(command)))
 }
 
 /// The command as one line, for messages.

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod cache;
+mod check;
 mod command;
 mod debian;
 mod ebpf;
@@ -22,6 +23,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Everything static: formatting, lints, the committed object, lengths, scripts
+    Check(check::Arguments),
     /// Build the kernel side into the committed object, or check that it is up to date
     Ebpf(ebpf::Arguments),
     /// A Debian node in QEMU, with the built agent on its PATH
@@ -35,6 +38,7 @@ const CANNOT: u8 = 125;
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
+        Task::Check(arguments) => check::perform(&arguments),
         Task::Ebpf(arguments) => ebpf::perform(&arguments),
         Task::Guest(arguments) => guest::perform(arguments),
         Task::Bench(arguments) => bench::perform(&arguments),

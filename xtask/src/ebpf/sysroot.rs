@@ -19,6 +19,8 @@ const HOST: &str = "x86_64-unknown-linux-gnu";
 /// A sysroot of ours.
 #[derive(Debug)]
 pub(super) struct Sysroot {
+    /// Its top.
+    pub(super) home: PathBuf,
     /// A compiler that uses it.
     pub(super) rustc: PathBuf,
     /// Where it shows the compiler's sources.
@@ -40,7 +42,7 @@ impl Sysroot {
         let own = Path::new(toolchain.trim_end()).join("lib/rustlib").join(HOST);
         link(&own, &libraries.join(HOST))?;
         write_wrapper(&rustc, home)?;
-        Ok(Self { rustc, source })
+        Ok(Self { home: home.to_path_buf(), rustc, source })
     }
 }
 
