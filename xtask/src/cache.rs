@@ -231,7 +231,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let make = |kind: &str, key: &str| {
             let key = Key::default().value("v", key);
-            entry_below(root.path(), kind, &key, |_| Ok(())).unwrap()
+            entry_in(root.path(), kind, &key, |_| Ok(())).unwrap()
         };
         let (old, used, other) = (make("disk", "old"), make("disk", "used"), make("kernel", "old"));
         for entry in [&old, &other] {
