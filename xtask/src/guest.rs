@@ -92,6 +92,9 @@ pub(crate) struct NodeArguments {
     /// Do without the agent: it is neither built nor shared
     #[arg(long)]
     pub(crate) no_agent: bool,
+    /// Cargo profile of our programs: `dev` builds faster, `release` is what users get
+    #[arg(long, value_name = "NAME", default_value = binaries::RELEASE)]
+    pub(crate) profile: String,
     /// Count instructions: guest time becomes the number of instructions, one CPU
     #[arg(long, conflicts_with = "cpus")]
     pub(crate) icount: bool,

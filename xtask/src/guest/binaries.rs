@@ -10,6 +10,9 @@ use crate::{cache, command, progress::Step};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// The profile of what users get.
+pub(crate) const RELEASE: &str = "release";
+
 /// A package to build, and the program that it makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Program {
@@ -26,14 +29,14 @@ pub(crate) const CRI: Program = Program { package: "bulkhead-cri", name: "bulkhe
 /// What measures operations for `cargo xtask bench`.
 pub(crate) const BENCH: Program = Program { package: "bulkhead-bench", name: "bulkhead-bench" };
 
-/// Builds the programs and returns their paths.
-pub(crate) fn build(programs: &[Program]) -> Result<Vec<PathBuf>> {
+/// Builds the programs with a profile of Cargo and returns their paths.
+pub(crate) fn build(programs: &[Program], profile: &str) -> Result<Vec<PathBuf>> {
     let names: Vec<_> = programs.iter().map(|program| program.name).collect();
-    let step = Step::begin(AREA, format!("building {} (static, release)", names.join(" and ")));
+    let step = Step::begin(AREA, format!("building {} (static, {profile})", names.join(" and ")));
     let target = target_directory();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
-        .args(["build", "--quiet", "--release", "--target", TARGET])
+        .args(["build", "--quiet", "--profile", profile, "--target", TARGET])
         .current_dir(cache::repository())
         // A target directory of its own: other flags would make normal builds start over.
         .env("CARGO_TARGET_DIR", &target)
@@ -43,11 +46,13 @@ pub(crate) fn build(programs: &[Program]) -> Result<Vec<PathBuf>> {
     }
     command::run_visibly(&mut cargo)?;
     step.done();
-    let release = target.join(TARGET).join("release");
+    // Cargo's one exception to naming the directory after the profile.
+    let directory = if profile == "dev" { "debug" } else { profile };
+    let built = target.join(TARGET).join(directory);
     programs
         .iter()
         .map(|program| {
-            let path = release.join(program.name);
+            let path = built.join(program.name);
             path.canonicalize().with_context(|| format!("cargo built no {}", path.display()))
         })
         .collect()

@@ -29,7 +29,7 @@ pub(crate) fn bench(wanted: &GuestBench) -> Result<String> {
     if wanted.with_agent {
         programs.push(binaries::AGENT);
     }
-    let programs = binaries::build(&programs)?;
+    let programs = binaries::build(&programs, binaries::RELEASE)?;
     let image = image::build(wanted.kernel)?;
     let run = RunArguments {
         node: NodeArguments {
@@ -39,6 +39,7 @@ pub(crate) fn bench(wanted: &GuestBench) -> Result<String> {
             lsm: DEFAULT_LSM.to_owned(),
             share: wanted.share.clone(),
             no_agent: !wanted.with_agent,
+            profile: binaries::RELEASE.to_owned(),
             icount: true,
             cpus: 1,
             mem: 1024,

@@ -99,9 +99,9 @@ pub(crate) fn boot(
 /// Builds what goes onto the PATH of the guest.
 pub(crate) fn programs(node: &NodeArguments) -> Result<Vec<PathBuf>> {
     if node.no_agent {
-        return binaries::build(&[binaries::CRI]);
+        return binaries::build(&[binaries::CRI], &node.profile);
     }
-    binaries::build(&[binaries::AGENT, binaries::CRI])
+    binaries::build(&[binaries::AGENT, binaries::CRI], &node.profile)
 }
 
 /// Gives a shell in a guest on this terminal.
