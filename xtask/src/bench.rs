@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
+use crate::cache;
 use crate::guest::{self, GuestBench, Kernel, Shared};
 
 mod table;
@@ -20,19 +21,21 @@ use table::{Column, Table};
 /// A cgroup that belongs to the node, as a system service's would.
 const OUTSIDE: &str = "/system.slice/bulkhead-bench.service";
 
-/// A cgroup as containerd names that of a container.
-const TENANT: &str = "/kubepods/besteffort/pod5f1d0c1e-2b7a-4c53-9e0e-7d1f3a6b8c90/\
-                      8c1f0e2d4b6a8c1f0e2d4b6a8c1f0e2d4b6a8c1f0e2d4b6a8c1f0e2d4b6a8c1f";
+/// The cgroup of the tenant in `tests/bench/config.yaml`.
+const TENANT: &str = "/bulkhead-bench";
+
+/// How the agent is started, and how one sees that it is ready.
+const AGENT: &str = "bulkhead run --config /share/config.yaml";
+const READY: &str = "busybox wget -q -O /dev/null http://127.0.0.1:9631/readyz";
 
 /// Seconds for what still runs after boot to end. They cost nothing: an idle guest skips them.
 const SETTLE: u32 = 20;
 
 const EXAMPLES: &str = "Examples:
   cargo xtask bench
-  cargo xtask bench --share bench.yaml --with 'bulkhead run --config /share/bench.yaml'
-  cargo xtask bench --with 'bulkhead run' --tenant /tenants/a/bench --markdown docs/cost.md
-
-Without --with only the first column, without agent, is measured.";
+  cargo xtask bench --no-agent
+  cargo xtask bench --config my.yaml --tenant /tenants/a --markdown docs/cost.md
+  cargo xtask bench --with 'bpftrace my.bt' --ready 'sleep 3'";
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Debug, Args)]
@@ -41,19 +44,25 @@ pub(crate) struct Arguments {
     /// Kernel line
     #[arg(short, long, value_enum, default_value_t)]
     kernel: Kernel,
+    /// Measure without the agent only
+    #[arg(long, conflicts_with_all = ["with", "ready", "config", "tenant"])]
+    no_agent: bool,
     /// Shell command that starts the agent; it is put into the background
-    #[arg(long, value_name = "CMD")]
-    with: Option<String>,
+    #[arg(long, value_name = "CMD", default_value = AGENT)]
+    with: String,
     /// Shell command that succeeds as soon as the agent is ready; asked every 0.2 s
-    #[arg(long, value_name = "CMD", default_value = "sleep 5", requires = "with")]
+    #[arg(long, value_name = "CMD", default_value = READY)]
     ready: String,
+    /// The agent's configuration, in the guest /share/config.yaml [default: tests/bench/config.yaml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Cgroup of the measured process when it is outside all tenants
     #[arg(long, value_name = "CGROUP", default_value = OUTSIDE)]
     outside: String,
     /// Cgroup of the measured process when it is in a guarded tenant
     #[arg(long, value_name = "CGROUP", default_value = TENANT)]
     tenant: String,
-    /// File or directory to show in the guest as /share/NAME, such as the agent's configuration
+    /// File or directory to show in the guest as /share/NAME
     #[arg(long, value_name = "PATH[:NAME]", num_args = 1..)]
     share: Vec<Shared>,
     /// Write the table to this file too
@@ -74,12 +83,18 @@ struct Configuration<'a> {
 
 /// Measures and prints the table.
 pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
+    let mut share = arguments.share.clone();
+    if !arguments.no_agent {
+        let own = || cache::repository().join("tests/bench/config.yaml");
+        let config = arguments.config.clone().unwrap_or_else(own);
+        share.push(Shared::named(&config, "config.yaml")?);
+    }
     let mut columns = Vec::new();
     for configuration in configurations(arguments) {
         eprintln!("bench: {}", configuration.name);
         let printed = guest::bench(&GuestBench {
             kernel: arguments.kernel,
-            share: arguments.share.clone(),
+            share: share.clone(),
             script: script(arguments, &configuration),
             with_agent: configuration.agent,
             timeout: arguments.timeout,
@@ -99,7 +114,7 @@ pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
 fn configurations(arguments: &Arguments) -> Vec<Configuration<'_>> {
     let mut all =
         vec![Configuration { name: "no agent", agent: false, cgroup: &arguments.outside }];
-    if arguments.with.is_some() {
+    if !arguments.no_agent {
         all.push(Configuration { name: "agent idle", agent: true, cgroup: &arguments.outside });
         all.push(Configuration { name: "in a tenant", agent: true, cgroup: &arguments.tenant });
     }
@@ -107,19 +122,23 @@ fn configurations(arguments: &Arguments) -> Vec<Configuration<'_>> {
 }
 
 /// What the guest does: start the agent, make the cgroup under its eyes, measure inside.
+///
+/// Addresses are not randomised: with page tables of another shape each time, forks would repeat to
+/// a few percent only.
 fn script(arguments: &Arguments, configuration: &Configuration<'_>) -> String {
-    let start = match &arguments.with {
-        Some(with) if configuration.agent => format!(
+    let Arguments { with, ready, .. } = arguments;
+    let start = if configuration.agent {
+        let alive = "kill -0 $agent || { cat /tmp/agent.log >&2; exit 1; }";
+        format!(
             "({with}) > /tmp/agent.log 2>&1 &\nagent=$!\n\
-             until {ready}; do\n  kill -0 $agent || {{ cat /tmp/agent.log >&2; exit 1; }}\n  \
-             sleep 0.2\ndone\n\
-             kill -0 $agent || {{ cat /tmp/agent.log >&2; exit 1; }}\n",
-            ready = arguments.ready,
-        ),
-        _ => String::new(),
+             until {ready}; do\n  {alive}\n  sleep 0.2\ndone\n{alive}\n"
+        )
+    } else {
+        String::new()
     };
     format!(
-        "{start}mkdir -p /sys/fs/cgroup{cgroup}\n\
+        "echo 0 > /proc/sys/kernel/randomize_va_space\n\
+         {start}mkdir -p /sys/fs/cgroup{cgroup}\n\
          echo $$ > /sys/fs/cgroup{cgroup}/cgroup.procs || exit 1\n\
          sleep {SETTLE}\n\
          exec bulkhead-bench\n",
@@ -145,23 +164,31 @@ mod tests {
 
     #[test]
     fn without_an_agent_there_is_one_thing_to_measure() {
-        assert_eq!(configurations(&arguments(&[])).len(), 1);
-        assert_eq!(configurations(&arguments(&["--with", "bulkhead run"])).len(), 3);
+        assert_eq!(configurations(&arguments(&["--no-agent"])).len(), 1);
+        assert_eq!(configurations(&arguments(&[])).len(), 3);
     }
 
     #[test]
     fn the_cgroup_is_made_after_the_agent_is_ready() {
-        let arguments = arguments(&["--with", "bulkhead run", "--ready", "true"]);
+        let arguments = arguments(&["--with", "watch-all", "--ready", "true"]);
         let tenant = script(&arguments, &configurations(&arguments)[2]);
         let place = |text: &str| tenant.find(text).unwrap();
-        assert!(place("(bulkhead run)") < place("until true"));
+        assert!(place("(watch-all)") < place("until true"));
         assert!(place("until true") < place(&format!("mkdir -p /sys/fs/cgroup{TENANT}")));
         assert!(place("cgroup.procs") < place("exec bulkhead-bench"));
     }
 
     #[test]
     fn the_first_column_never_starts_the_agent() {
-        let arguments = arguments(&["--with", "bulkhead run"]);
+        let arguments = arguments(&[]);
         assert!(!script(&arguments, &configurations(&arguments)[0]).contains("bulkhead run"));
+        assert!(script(&arguments, &configurations(&arguments)[1]).contains("bulkhead run"));
+    }
+
+    #[test]
+    fn the_measured_tenant_is_the_one_of_the_configuration() {
+        let config = cache::repository().join("tests/bench/config.yaml");
+        let text = fs::read_to_string(config).unwrap();
+        assert!(text.contains(&format!("cgroups: [{TENANT}]")), "{text}");
     }
 }

@@ -27,6 +27,13 @@ impl Shared {
         let name = path.file_name().with_context(|| format!("{} has no name", path.display()))?;
         Ok(Self { path: path.to_path_buf(), name: name.to_string_lossy().into_owned() })
     }
+
+    /// Shares a path under another name.
+    pub(crate) fn named(path: &Path, name: &str) -> Result<Self> {
+        let path =
+            path.canonicalize().with_context(|| format!("cannot share {}", path.display()))?;
+        Ok(Self { path, name: name.to_owned() })
+    }
 }
 
 impl FromStr for Shared {
