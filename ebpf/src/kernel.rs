@@ -106,6 +106,12 @@ impl Task {
         TaskAddress(self.0 as u64).mount_namespace()
     }
 
+    /// Address of the task's own credentials, which a borrowing kernel leaves alone.
+    #[inline(always)]
+    pub fn credentials(self) -> u64 {
+        read_at(self.0 as u64, &TASK_CRED)
+    }
+
     /// The number of the system call that the current task is in, and whether it came through a
     /// 32-bit entry.
     #[inline(always)]
@@ -391,6 +397,24 @@ pub fn mount_parts(mount: u64) -> (u64, u64) {
 #[inline(always)]
 pub fn program_file(bprm: u64) -> u64 {
     read_at(bprm, &BPRM_FILE)
+}
+
+/// The last eight bytes of a string of fewer than 256 bytes; 0 for a shorter one than eight.
+#[inline(always)]
+pub fn string_tail(address: u64) -> u64 {
+    let mut text = [0u8; 256];
+    let length = unsafe {
+        helpers::generated::bpf_probe_read_kernel_str(
+            text.as_mut_ptr().cast(),
+            256,
+            address as *const c_void,
+        )
+    };
+    // The length counts the zero at the end.
+    match u64::try_from(length) {
+        Ok(length) if length > 8 => read(address + length - 9).unwrap_or_default(),
+        _ => 0,
+    }
 }
 
 /// Copies a string, zero-filled; the buffer's last byte is always zero.

@@ -174,7 +174,11 @@ fn current_is_host() -> bool {
 /// The template for a cgroup of this name.
 #[inline(always)]
 fn scope_of(cgroup: Cgroup) -> Option<&'static Identity> {
-    let name = ScopeName { name: kernel::read_string(cgroup.name_address()) };
+    let address = cgroup.name_address();
+    if cgroups::is_service(kernel::string_tail(address)) {
+        return None;
+    }
+    let name = ScopeName { name: kernel::read_string(address) };
     SCOPES.get(&Key::new(256, name))
 }
 

@@ -5,6 +5,13 @@ use bulkhead_abi::{Identity, identity_flag};
 /// Cgroups with one of these flags hold containers and are none.
 const DIRECTORY: u16 = identity_flag::SLICE | identity_flag::CONTAINERS_BELOW;
 
+/// Whether a name that ends so is a systemd service's: `docker-registry.service` is the node's,
+/// whatever its name begins with. `tail` is the name's last eight bytes.
+#[inline(always)]
+pub const fn is_service(tail: u64) -> bool {
+    tail == u64::from_le_bytes(*b".service")
+}
+
 /// The entry of a cgroup that has just been made.
 ///
 /// `parent` is its parent's entry; `scope` the template that its name matched, if it bears a name
@@ -102,6 +109,12 @@ mod tests {
             Identity { container: 0, pod: 0, tenant: 4, slot: 7, flags: CONTAINERS_BELOW };
         let entry = made(Some(&directory), None, true, 20, 9).unwrap();
         assert_eq!(entry, Identity { container: 20, pod: 0, tenant: 4, slot: 7, flags: 0 });
+    }
+
+    #[test]
+    fn a_service_is_not_a_container_by_its_name() {
+        assert!(is_service(u64::from_le_bytes(*b".service")));
+        assert!(!is_service(u64::from_le_bytes(*b"ab.scope")));
     }
 
     #[test]

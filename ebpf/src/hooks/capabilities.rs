@@ -6,7 +6,7 @@ use bulkhead_guard::capabilities;
 use super::programs;
 use crate::{
     actor::Actor,
-    kernel::{self, Arguments},
+    kernel::{self, Arguments, Task},
     maps::LEVELS,
     settle::{PASS, Site, lone, unaudited},
 };
@@ -27,6 +27,10 @@ fn capable(arguments: Arguments, rung: Rung) -> i32 {
     let Some(table) = LEVELS.get(u32::from(actor.identity.slot)) else { return PASS };
     let cap = arguments.number(2) as u32;
     if !capabilities::exceeds(table, cap, level) {
+        return PASS;
+    }
+    let (.., held, _namespace) = kernel::credentials(Task::current().credentials());
+    if !capabilities::holds(held, cap) {
         return PASS;
     }
     let phase = if matches!(rung, Rung::Lsm) { Phase::Done } else { Phase::Attempted };
