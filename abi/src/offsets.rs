@@ -36,6 +36,7 @@ macro_rules! kernel_offsets {
             TASK_COMM: "task_struct", "comm", required;
             TASK_MM: "task_struct", "mm", required;
             TASK_NSPROXY: "task_struct", "nsproxy", required;
+            TASK_IO_URING: "task_struct", "io_uring", optional;
             THREAD_INFO_STATUS: "thread_info", "status", optional;
             REGS_ORIG_AX: "pt_regs", "orig_ax", optional;
             REGS_SYSCALLNO: "pt_regs", "syscallno", optional;
@@ -47,6 +48,7 @@ macro_rules! kernel_offsets {
             CRED_EUID: "cred", "euid", required;
             CRED_EGID: "cred", "egid", required;
             CRED_CAP_EFFECTIVE: "cred", "cap_effective", required;
+            CRED_CAP_BSET: "cred", "cap_bset", required;
             CRED_USER_NS: "cred", "user_ns", required;
             CSS_SET_CGROUP: "css_set", "dfl_cgrp", required;
             CGROUP_SELF: "cgroup", "self", required;

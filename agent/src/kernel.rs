@@ -4,10 +4,12 @@
 //! btf -> offsets       where the running kernel keeps its fields
 //! hooks                which hook serves which rules, and what stands in where it is missing
 //! ladder               what each hook and rule can really do here, and why
+//! attach               the best program for each hook, and the account of it
 //! guard                the loaded programs and their maps
 //! records              the rings, as bytes
 //! ```
 
+mod attach;
 mod btf;
 mod guard;
 mod hooks;

@@ -2,6 +2,7 @@
 
 mod bpf;
 mod capabilities;
+mod cgroup;
 mod files;
 mod mounts;
 mod namespaces;

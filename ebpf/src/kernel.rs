@@ -7,6 +7,7 @@
 use core::{ffi::c_void, ptr};
 
 use aya_ebpf::{Global, helpers};
+use bulkhead_guard::capabilities::Sets;
 
 macro_rules! statics {
     ($($symbol:ident: $structure:literal, $member:literal, $need:ident;)+) => {
@@ -112,6 +113,13 @@ impl Task {
         read_at(self.0 as u64, &TASK_CRED)
     }
 
+    /// Whether the task has an io_uring.
+    #[inline(always)]
+    pub fn uses_io_uring(self) -> bool {
+        TASK_IO_URING.load() != bulkhead_abi::ABSENT
+            && read_at::<u64>(self.0 as u64, &TASK_IO_URING) != 0
+    }
+
     /// The number of the system call that the current task is in, and whether it came through a
     /// 32-bit entry.
     #[inline(always)]
@@ -207,6 +215,15 @@ pub fn credentials(address: u64) -> (u32, u32, u64, u32) {
         read_at(address, &CRED_CAP_EFFECTIVE),
         read_at(namespace.wrapping_add(u64::from(USER_NS_COMMON.load())), &NS_COMMON_INUM),
     )
+}
+
+/// The capability sets of the credentials at `address`.
+#[inline(always)]
+pub fn capability_sets(address: u64) -> Sets {
+    Sets {
+        effective: read_at(address, &CRED_CAP_EFFECTIVE),
+        bounding: read_at(address, &CRED_CAP_BSET),
+    }
 }
 
 /// How deep a user namespace is; 0 is the initial one.

@@ -4,8 +4,8 @@ use core::{ffi::c_void, hint::black_box};
 
 use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_kernel_str};
 use bulkhead_abi::{
-    Effect, File, Header, Identity, Kind, PATH_LEN, Party, Phase, Relation, Rule, Rung, Verdict,
-    party_flag, record_flag,
+    Effect, File, Header, Identity, Kind, PATH_LEN, Party, Phase, Relation, Rule, Rung,
+    SENSITIVE_NAME_LEN, SensitiveFile, Verdict, party_flag, record_flag,
 };
 
 use crate::kernel::{self, Task, TaskAddress};
@@ -35,7 +35,11 @@ pub unsafe fn fill_header(
     arguments: [u64; 3],
 ) {
     unsafe {
-        let (syscall, compat) = Task::current().system_call();
+        // Cgroup programs have no way to the registers.
+        let (syscall, compat) = match decision.rung {
+            Rung::Cgroup => (-1, false),
+            _ => Task::current().system_call(),
+        };
         (*header).time = bpf_ktime_get_boot_ns();
         (*header).arguments = arguments;
         (*header).syscall = syscall;
@@ -177,6 +181,46 @@ pub extern "C" fn fill_file(file: *mut File, dentry: u64) -> i32 {
         (*file).fstype = [0; 16];
     }
     0
+}
+
+/// Fills a target of which only the device number is known.
+#[inline(always)]
+pub unsafe fn fill_device(file: *mut File, mode: u32, device: u32) {
+    unsafe {
+        fill_nameless(file);
+        (*file).mode = mode;
+        (*file).special_device = device;
+    }
+}
+
+/// Fills a target of which only the file system and the name are known.
+#[inline(always)]
+pub unsafe fn fill_name(file: *mut File, key: &SensitiveFile) {
+    unsafe {
+        fill_nameless(file);
+        (*file).magic = key.magic;
+        // The name is the path's end; what lies above it is not known here.
+        let start = PATH_LEN - SENSITIVE_NAME_LEN;
+        for at in 0..SENSITIVE_NAME_LEN {
+            (*file).path[start + at] = key.name[at];
+        }
+        (*file).path_start = start as u16;
+        (*file).flags = party_flag::PATH_TRUNCATED;
+    }
+}
+
+#[inline(always)]
+unsafe fn fill_nameless(file: *mut File) {
+    unsafe {
+        (*file).path_start = PATH_LEN as u16;
+        (*file).flags = 0;
+        (*file).inode = 0;
+        (*file).device = 0;
+        (*file).magic = 0;
+        (*file).mode = 0;
+        (*file).special_device = 0;
+        (*file).fstype = [0; 16];
+    }
 }
 
 /// A path being written, from its last name up.

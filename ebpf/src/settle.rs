@@ -122,14 +122,15 @@ fn settle(
 ) -> i32 {
     let Some(table) = LEVELS.get(u32::from(actor.identity.slot)) else { return PASS };
     let verdict = table.verdict(rule, relation);
-    if matches!(verdict, Verdict::Off) || current_is_setup() {
+    let cgroup_program = matches!(site.rung, Rung::Cgroup);
+    if matches!(verdict, Verdict::Off) || (!cgroup_program && current_is_setup()) {
         return PASS;
     }
     let effect = bulkhead_guard::effect(verdict, site.rung);
     let decision = Decision { rule, relation, verdict, effect, rung: site.rung, phase: site.phase };
     let delivered = report(&decision);
     count(actor, &decision, delivered);
-    if matches!(verdict, Verdict::Kill) {
+    if matches!(verdict, Verdict::Kill) && !cgroup_program {
         // SAFETY: a helper without pointers. It fails only for kernel threads and init, which
         // have no place in a workload; the refusal below holds either way.
         let _unsent = unsafe { bpf_send_signal(SIGKILL) };

@@ -14,11 +14,30 @@ pub fn exceeds(table: &LevelTable, cap: u32, namespace_level: u32) -> bool {
     namespace_level == 0 && !table.allows_capability(cap)
 }
 
-/// Whether a process with these effective capabilities holds `cap` itself. The kernel also asks
-/// about credentials that it has borrowed for its own ends: overlayfs looks into its layers with
-/// those of whoever mounted it, at every stat. That is no act of the process.
+/// Capability sets of one set of credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sets {
+    /// What may be used now.
+    pub effective: u64,
+    /// What could ever be had.
+    pub bounding: u64,
+}
+
+/// Whether it is the process that uses `cap`, rather than the kernel with borrowed credentials:
+/// overlayfs looks into its layers with those of whoever mounted it, at every stat, and that is no
+/// act of the process.
+///
+/// `own` are the process's real credentials, `asked` those that the kernel asks about. With
+/// io_uring a process may itself have an operation done with credentials that it had before
+/// (IORING_REGISTER_PERSONALITY); those have its own bounding set, which a mounter's have not, or
+/// the container has them all and the strict reading is the right one.
 #[inline(always)]
-pub const fn holds(effective: u64, cap: u32) -> bool {
+pub const fn is_own_use(own: Sets, asked: Sets, uses_io_uring: bool, cap: u32) -> bool {
+    holds(own.effective, cap)
+        || (uses_io_uring && asked.bounding == own.bounding && holds(asked.effective, cap))
+}
+
+const fn holds(effective: u64, cap: u32) -> bool {
     cap < 64 && effective & (1 << (cap & 63)) != 0
 }
 
@@ -26,12 +45,23 @@ pub const fn holds(effective: u64, cap: u32) -> bool {
 mod tests {
     use super::*;
 
+    const CAP_SYS_ADMIN: u32 = 21;
+    /// containerd's default set.
+    const CONTAINER: Sets = Sets { effective: 0xa804_25fb, bounding: 0xa804_25fb };
+    const MOUNTER: Sets = Sets { effective: u64::MAX >> 23, bounding: u64::MAX >> 23 };
+
     #[test]
     fn borrowed_credentials_are_not_the_process_s() {
-        const CAP_SYS_ADMIN: u32 = 21;
-        assert!(!holds(0xa804_25fb, CAP_SYS_ADMIN), "the default set of containerd");
-        assert!(holds(u64::MAX >> 23, CAP_SYS_ADMIN));
-        assert!(!holds(u64::MAX, 64));
+        assert!(!is_own_use(CONTAINER, MOUNTER, false, CAP_SYS_ADMIN));
+        assert!(!is_own_use(CONTAINER, MOUNTER, true, CAP_SYS_ADMIN));
+        assert!(is_own_use(MOUNTER, MOUNTER, false, CAP_SYS_ADMIN));
+    }
+
+    #[test]
+    fn credentials_that_io_uring_kept_are_the_process_s() {
+        let dropped = Sets { effective: 0, ..MOUNTER };
+        assert!(is_own_use(dropped, MOUNTER, true, CAP_SYS_ADMIN));
+        assert!(!is_own_use(dropped, MOUNTER, false, CAP_SYS_ADMIN));
     }
 
     #[test]

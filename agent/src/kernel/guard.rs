@@ -1,24 +1,22 @@
 //! The loaded kernel side: programs, links and maps.
 
-use std::{io, path::Path};
+use std::io;
 
 use aya::{
     Btf as AyaBtf, Ebpf, EbpfLoader,
     maps::{Array, HashMap, LpmTrie, MapData, RingBuf, lpm_trie::Key},
-    programs::{BtfTracePoint, FEntry, Iter, Lsm, ProgramError},
+    programs::{Iter, ProgramError},
 };
-use bulkhead_abi::{
-    CountKey, Identity, LevelTable, MAX_RULES, Rule, Rung, ScopeName, SensitiveFile,
-};
+use bulkhead_abi::{CountKey, Identity, LevelTable, MAX_RULES, Rule, ScopeName, SensitiveFile};
 
 use bulkhead_guard::files;
 use bulkhead_policy::sensitive;
 
 use super::{
     Records,
+    attach::{attach_hooks, attach_tracepoint},
     btf::{Btf, BtfError, VMLINUX},
-    hooks::{HOOKS, Hook, SUBSTITUTES},
-    ladder::{HookStatus, Ladder, RuleStatus, State, state_of},
+    ladder::Ladder,
     offsets,
 };
 
@@ -34,13 +32,9 @@ const LIFECYCLE: [&str; 5] = [
     "sched_process_exec",
 ];
 
-/// The canary's call: prctl(2) with PR_GET_DUMPABLE (linux/prctl.h), which changes nothing.
-const CANARY_OPTION: u64 = 3;
-
 // Indexes of the state map (ebpf/src/maps.rs).
 const STATE_OVERFLOW: u32 = 0;
 const STATE_LIFECYCLE_LOST: u32 = 1;
-const STATE_CANARY: u32 = 2;
 
 /// Why the kernel side could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -311,213 +305,6 @@ fn take<M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
     M::try_from(map).map_err(|source| LoadError::Map(name, Some(Box::new(source))))
 }
 
-fn attach_tracepoint(ebpf: &mut Ebpf, name: &str, btf: &AyaBtf) -> Result<(), ProgramError> {
-    let program: &mut BtfTracePoint = ebpf
-        .program_mut(&format!("tp_{name}"))
-        .ok_or(ProgramError::NotLoaded)
-        .and_then(TryInto::try_into)?;
-    program.load(name, btf)?;
-    program.attach()?;
-    Ok(())
-}
-
-fn attach_lsm(ebpf: &mut Ebpf, hook: &str, btf: &AyaBtf) -> Result<(), ProgramError> {
-    let program: &mut Lsm = ebpf
-        .program_mut(&format!("lsm_{hook}"))
-        .ok_or(ProgramError::NotLoaded)
-        .and_then(TryInto::try_into)?;
-    program.load(hook, btf)?;
-    program.attach()?;
-    Ok(())
-}
-
-fn attach_fentry(
-    ebpf: &mut Ebpf,
-    hook: &str,
-    function: &str,
-    btf: &AyaBtf,
-) -> Result<(), ProgramError> {
-    let program: &mut FEntry = ebpf
-        .program_mut(&format!("fentry_{hook}"))
-        .ok_or(ProgramError::NotLoaded)
-        .and_then(TryInto::try_into)?;
-    program.load(function, btf)?;
-    program.attach()?;
-    Ok(())
-}
-
-/// What the canary found out about one kind of program.
-enum Canary {
-    Fires,
-    Silent(String),
-}
-
-/// Attaches the canary of a rung, makes the call that it waits for, and takes it off again.
-fn canary(ebpf: &mut Ebpf, rung: Rung, btf: &AyaBtf, state: &mut Array<MapData, u64>) -> Canary {
-    let attached = match rung {
-        Rung::Lsm => attach_lsm(ebpf, "task_prctl", btf),
-        _ => attach_fentry(ebpf, "task_prctl", "security_task_prctl", btf),
-    };
-    if let Err(error) = attached {
-        return Canary::Silent(brief(&error));
-    }
-    let heard = match state.set(STATE_CANARY, 0, 0) {
-        Ok(()) => {
-            nix::sys::prctl::get_dumpable().is_ok()
-                && state.get(&STATE_CANARY, 0).is_ok_and(|word| word == CANARY_OPTION)
-        }
-        Err(_) => false,
-    };
-    detach_canary(ebpf, rung);
-    if heard {
-        Canary::Fires
-    } else {
-        Canary::Silent("programs load and attach but are never called".to_owned())
-    }
-}
-
-fn detach_canary(ebpf: &mut Ebpf, rung: Rung) {
-    let name = if rung == Rung::Lsm { "lsm_task_prctl" } else { "fentry_task_prctl" };
-    let unloaded = match ebpf.program_mut(name) {
-        Some(aya::programs::Program::Lsm(program)) => program.unload(),
-        Some(aya::programs::Program::FEntry(program)) => program.unload(),
-        _ => Ok(()),
-    };
-    if let Err(error) = unloaded {
-        // It only ever writes one word of our own map; staying attached costs a prctl some time.
-        tracing::warn!(program = name, error = %brief(&error), "the canary stays attached");
-    }
-}
-
-/// Attaches each hook's best program.
-fn attach_hooks(
-    ebpf: &mut Ebpf,
-    btf: &Btf,
-    kernel_btf: &AyaBtf,
-    state: &mut Array<MapData, u64>,
-) -> Ladder {
-    let active_lsm = std::fs::read_to_string("/sys/kernel/security/lsm").ok();
-    let lsm = canary(ebpf, Rung::Lsm, kernel_btf, state);
-    let fentry = canary(ebpf, Rung::Fentry, kernel_btf, state);
-    let hooks: Vec<HookStatus> =
-        HOOKS.iter().map(|hook| attach_hook(ebpf, hook, btf, kernel_btf, &lsm, &fentry)).collect();
-    let rules = Rule::ALL.iter().map(|rule| rule_status(*rule, &hooks, ebpf, kernel_btf)).collect();
-    let advice = advice(&lsm, &fentry, active_lsm.as_deref());
-    Ladder { kernel: kernel_release(), active_lsm, advice, rules, hooks }
-}
-
-fn attach_hook(
-    ebpf: &mut Ebpf,
-    hook: &Hook,
-    btf: &Btf,
-    kernel_btf: &AyaBtf,
-    lsm: &Canary,
-    fentry: &Canary,
-) -> HookStatus {
-    let mut why = Vec::new();
-    match lsm {
-        Canary::Fires if !btf.has_function(&format!("bpf_lsm_{}", hook.name)) => {
-            why.push("this kernel has no such LSM hook".to_owned());
-        }
-        Canary::Fires => match attach_lsm(ebpf, hook.name, kernel_btf) {
-            Ok(()) => return HookStatus { hook: hook.name, rung: Rung::Lsm, why: String::new() },
-            Err(error) => why.push(format!("LSM: {}", brief(&error))),
-        },
-        Canary::Silent(reason) => why.push(format!("BPF LSM: {reason}")),
-    }
-    match fentry {
-        Canary::Fires if !btf.has_function(hook.function) => {
-            why.push(format!("this kernel has no function {}", hook.function));
-        }
-        Canary::Fires => match attach_fentry(ebpf, hook.name, hook.function, kernel_btf) {
-            Ok(()) => {
-                return HookStatus { hook: hook.name, rung: Rung::Fentry, why: why.join("; ") };
-            }
-            Err(error) => why.push(format!("fentry: {}", brief(&error))),
-        },
-        Canary::Silent(reason) => why.push(format!("fentry: {reason}")),
-    }
-    HookStatus { hook: hook.name, rung: Rung::Blind, why: why.join("; ") }
-}
-
-/// A rule is as strong as its weakest hook; where a hook is blind, a tracepoint may see a part.
-fn rule_status(rule: Rule, hooks: &[HookStatus], ebpf: &mut Ebpf, btf: &AyaBtf) -> RuleStatus {
-    let served = HOOKS.iter().zip(hooks).filter(|(hook, _)| hook.rules.contains(&rule));
-    let weakest = served.max_by_key(|(_, status)| status.rung).map(|(_, status)| status);
-    let (mut rung, mut why) = match weakest {
-        Some(status) if status.why.is_empty() => (status.rung, String::new()),
-        Some(status) => (status.rung, format!("{}: {}", status.hook, status.why)),
-        None => (Rung::Blind, "no hook".to_owned()),
-    };
-    if rung == Rung::Blind {
-        for substitute in SUBSTITUTES.iter().filter(|substitute| substitute.rule == rule) {
-            match attach_tracepoint(ebpf, substitute.tracepoint, btf) {
-                Ok(()) => {
-                    rung = Rung::Tracepoint;
-                    why = format!("sees {}; {why}", substitute.sees);
-                }
-                Err(error) => why = format!("{why}; tracepoint: {}", brief(&error)),
-            }
-        }
-    }
-    let info = bulkhead_policy::catalogue::info(rule);
-    RuleStatus { rule: info.id, number: rule, title: info.title, state: state_of(rung), rung, why }
-}
-
-fn advice(lsm: &Canary, fentry: &Canary, active: Option<&str>) -> Vec<String> {
-    let mut advice = Vec::new();
-    if let Canary::Silent(reason) = lsm {
-        advice.push(match active {
-            Some(list) if !list.split(',').any(|name| name.trim() == "bpf") => format!(
-                "add bpf to the kernel's lsm= list (now: {}) and reboot, so that rules can refuse",
-                list.trim()
-            ),
-            _ => format!("a kernel with BPF LSM is needed to refuse anything ({reason})"),
-        });
-        if let Canary::Silent(reason) = fentry {
-            advice.push(format!("fentry is not to be had either ({reason}): most rules are blind"));
-        }
-    }
-    advice
-}
-
-fn kernel_release() -> String {
-    let read = |path: &Path| std::fs::read_to_string(path);
-    match read(Path::new("/proc/sys/kernel/osrelease")) {
-        Ok(release) => release.trim().to_owned(),
-        Err(error) => format!("unknown ({error})"),
-    }
-}
-
-/// One line of an error of aya's: the kernel's answer and the verifier's last word.
-fn brief(error: &ProgramError) -> String {
-    match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
-            let log = verifier_log.to_string();
-            if std::env::var_os("BHLOG").is_some() {
-                eprintln!("{log}");
-            }
-            let last = log.lines().rev().find(|line| {
-                let statistics = ["processed ", "stack depth ", "verification time "];
-                !line.trim().is_empty() && !statistics.iter().any(|word| line.starts_with(word))
-            });
-            match last {
-                Some(line) => format!("{io_error} (verifier: {line})"),
-                None => io_error.to_string(),
-            }
-        }
-        other => {
-            let mut text = other.to_string();
-            let mut source = std::error::Error::source(other);
-            while let Some(cause) = source {
-                text = format!("{text}: {cause}");
-                source = cause.source();
-            }
-            text
-        }
-    }
-}
-
 /// Runs the iterator that marks running tasks once.
 fn run_adoption(ebpf: &mut Ebpf) -> Result<(), LoadError> {
     let refused = |source: ProgramError| LoadError::Program {
@@ -541,11 +328,4 @@ fn load_adoption(ebpf: &mut Ebpf, btf: &AyaBtf) -> Result<(), ProgramError> {
     let program: &mut Iter =
         ebpf.program_mut("adopt").ok_or(ProgramError::NotLoaded).and_then(TryInto::try_into)?;
     program.load("task", btf)
-}
-
-impl State {
-    /// Whether the rule can refuse.
-    pub(crate) fn enforces(self) -> bool {
-        self == Self::Enforcing
-    }
 }

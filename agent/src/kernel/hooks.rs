@@ -13,15 +13,28 @@ pub(crate) struct Hook {
     pub rules: &'static [Rule],
 }
 
-/// What still sees a part of a rule where its hook cannot be attached at all.
+/// What still sees a rule, or a part of it, where its hook cannot be attached at all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Substitute {
-    /// The program and the BTF tracepoint, `tp_NAME` and NAME.
-    pub tracepoint: &'static str,
+    /// The kind of program.
+    pub(crate) by: By,
     /// The rule.
-    pub rule: Rule,
-    /// What of it is seen.
-    pub sees: &'static str,
+    pub(crate) rule: Rule,
+    /// Whether it meets every way in that the hook would.
+    pub(crate) complete: bool,
+    /// What of it is met.
+    pub(crate) meets: &'static str,
+}
+
+/// A kind of program that needs neither BPF LSM nor fentry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    /// A BTF tracepoint; the program is called `tp_NAME`. It refuses nothing.
+    Tracepoint(&'static str),
+    /// The cgroup device program. It refuses.
+    Device,
+    /// The cgroup sysctl program. It refuses.
+    Sysctl,
 }
 
 const fn hook(name: &'static str, function: &'static str, rules: &'static [Rule]) -> Hook {
@@ -76,18 +89,28 @@ pub(crate) const HOOKS: &[Hook] = &[
     hook("task_movememory", "security_task_movememory", &[Rule::ProcessPriority]),
 ];
 
-/// The rung below fentry.
+const fn part(by: By, rule: Rule, meets: &'static str) -> Substitute {
+    Substitute { by, rule, complete: false, meets }
+}
+
+const fn whole(by: By, rule: Rule, meets: &'static str) -> Substitute {
+    Substitute { by, rule, complete: true, meets }
+}
+
+/// The rungs below fentry.
 pub(crate) const SUBSTITUTES: &[Substitute] = &[
-    Substitute {
-        tracepoint: "signal_generate",
-        rule: Rule::Signal,
-        sees: "signals that were sent, not those that were refused",
-    },
-    Substitute {
-        tracepoint: "task_newtask",
-        rule: Rule::CloneNamespaces,
-        sees: "clone and clone3, not unshare",
-    },
+    part(
+        By::Tracepoint("signal_generate"),
+        Rule::Signal,
+        "signals that were sent, not those that were refused",
+    ),
+    part(By::Tracepoint("task_newtask"), Rule::CloneNamespaces, "clone and clone3, not unshare"),
+    whole(By::Device, Rule::BlockDevice, "every opening of a block device"),
+    part(By::Device, Rule::KernelMemory, "device nodes, not /proc/kcore"),
+    part(By::Device, Rule::KernelDiscovery, "/dev/kmsg, not the files of /proc and of tracing"),
+    whole(By::Sysctl, Rule::CorePattern, "every write of core_pattern, at the write"),
+    part(By::Sysctl, Rule::KernelHelper, "sysctls, not uevent_helper"),
+    part(By::Sysctl, Rule::Sysrq, "the sysctl, not sysrq-trigger"),
 ];
 
 #[cfg(test)]

@@ -26,6 +26,13 @@ impl State {
     }
 }
 
+impl State {
+    /// Whether the rule can refuse.
+    pub(crate) fn enforces(self) -> bool {
+        self == Self::Enforcing
+    }
+}
+
 /// How one hook is attached.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct HookStatus {

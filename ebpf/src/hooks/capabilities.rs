@@ -29,8 +29,10 @@ fn capable(arguments: Arguments, rung: Rung) -> i32 {
     if !capabilities::exceeds(table, cap, level) {
         return PASS;
     }
-    let (.., held, _namespace) = kernel::credentials(Task::current().credentials());
-    if !capabilities::holds(held, cap) {
+    let task = Task::current();
+    let own = kernel::capability_sets(task.credentials());
+    let asked = kernel::capability_sets(kernel::address_of(arguments.object(0)));
+    if !capabilities::is_own_use(own, asked, task.uses_io_uring(), cap) {
         return PASS;
     }
     let phase = if matches!(rung, Rung::Lsm) { Phase::Done } else { Phase::Attempted };

@@ -1,0 +1,314 @@
+//! Attaching: the best program that this kernel takes for each hook, and the account of it.
+
+use std::{fs::File, path::Path};
+
+use aya::{
+    Btf as AyaBtf, Ebpf,
+    maps::{Array, MapData},
+    programs::{
+        BtfTracePoint, CgroupAttachMode, CgroupDevice, CgroupSysctl, FEntry, Lsm, ProgramError,
+    },
+};
+use bulkhead_abi::{Rule, Rung};
+
+use super::{
+    btf::Btf,
+    hooks::{By, HOOKS, Hook, SUBSTITUTES},
+    ladder::{HookStatus, Ladder, RuleStatus, State, state_of},
+};
+use crate::node::cgroupfs::CgroupTree;
+
+/// The canary's call: prctl(2) with PR_GET_DUMPABLE (linux/prctl.h), which changes nothing.
+const CANARY_OPTION: u64 = 3;
+/// Index of the canary's word in the state map (ebpf/src/maps.rs).
+const STATE_CANARY: u32 = 2;
+
+pub(super) fn attach_tracepoint(
+    ebpf: &mut Ebpf,
+    name: &str,
+    btf: &AyaBtf,
+) -> Result<(), ProgramError> {
+    let program: &mut BtfTracePoint = ebpf
+        .program_mut(&format!("tp_{name}"))
+        .ok_or(ProgramError::NotLoaded)
+        .and_then(TryInto::try_into)?;
+    program.load(name, btf)?;
+    program.attach()?;
+    Ok(())
+}
+
+fn attach_lsm(ebpf: &mut Ebpf, hook: &str, btf: &AyaBtf) -> Result<(), ProgramError> {
+    let program: &mut Lsm = ebpf
+        .program_mut(&format!("lsm_{hook}"))
+        .ok_or(ProgramError::NotLoaded)
+        .and_then(TryInto::try_into)?;
+    program.load(hook, btf)?;
+    program.attach()?;
+    Ok(())
+}
+
+fn attach_fentry(
+    ebpf: &mut Ebpf,
+    hook: &str,
+    function: &str,
+    btf: &AyaBtf,
+) -> Result<(), ProgramError> {
+    let program: &mut FEntry = ebpf
+        .program_mut(&format!("fentry_{hook}"))
+        .ok_or(ProgramError::NotLoaded)
+        .and_then(TryInto::try_into)?;
+    program.load(function, btf)?;
+    program.attach()?;
+    Ok(())
+}
+
+/// What the canary found out about one kind of program.
+enum Canary {
+    Fires,
+    Silent(String),
+}
+
+/// Attaches the canary of a rung, makes the call that it waits for, and takes it off again.
+fn canary(ebpf: &mut Ebpf, rung: Rung, btf: &AyaBtf, state: &mut Array<MapData, u64>) -> Canary {
+    let attached = match rung {
+        Rung::Lsm => attach_lsm(ebpf, "task_prctl", btf),
+        _ => attach_fentry(ebpf, "task_prctl", "security_task_prctl", btf),
+    };
+    if let Err(error) = attached {
+        return Canary::Silent(brief(&error));
+    }
+    let heard = match state.set(STATE_CANARY, 0, 0) {
+        Ok(()) => {
+            nix::sys::prctl::get_dumpable().is_ok()
+                && state.get(&STATE_CANARY, 0).is_ok_and(|word| word == CANARY_OPTION)
+        }
+        Err(_) => false,
+    };
+    detach_canary(ebpf, rung);
+    if heard {
+        Canary::Fires
+    } else {
+        Canary::Silent("programs load and attach but are never called".to_owned())
+    }
+}
+
+fn detach_canary(ebpf: &mut Ebpf, rung: Rung) {
+    let name = if rung == Rung::Lsm { "lsm_task_prctl" } else { "fentry_task_prctl" };
+    let unloaded = match ebpf.program_mut(name) {
+        Some(aya::programs::Program::Lsm(program)) => program.unload(),
+        Some(aya::programs::Program::FEntry(program)) => program.unload(),
+        _ => Ok(()),
+    };
+    if let Err(error) = unloaded {
+        // It only ever writes one word of our own map; staying attached costs a prctl some time.
+        tracing::warn!(program = name, error = %brief(&error), "the canary stays attached");
+    }
+}
+
+/// Attaches each hook's best program.
+pub(super) fn attach_hooks(
+    ebpf: &mut Ebpf,
+    btf: &Btf,
+    kernel_btf: &AyaBtf,
+    state: &mut Array<MapData, u64>,
+) -> Ladder {
+    let active_lsm = std::fs::read_to_string("/sys/kernel/security/lsm").ok();
+    let lsm = canary(ebpf, Rung::Lsm, kernel_btf, state);
+    let fentry = canary(ebpf, Rung::Fentry, kernel_btf, state);
+    let hooks: Vec<HookStatus> =
+        HOOKS.iter().map(|hook| attach_hook(ebpf, hook, btf, kernel_btf, &lsm, &fentry)).collect();
+    let mut cgroup_programs = CgroupPrograms::default();
+    let rules = Rule::ALL
+        .iter()
+        .map(|rule| rule_status(*rule, &hooks, ebpf, kernel_btf, &mut cgroup_programs))
+        .collect();
+    let advice = advice(&lsm, &fentry, active_lsm.as_deref());
+    Ladder { kernel: kernel_release(), active_lsm, advice, rules, hooks }
+}
+
+fn attach_hook(
+    ebpf: &mut Ebpf,
+    hook: &Hook,
+    btf: &Btf,
+    kernel_btf: &AyaBtf,
+    lsm: &Canary,
+    fentry: &Canary,
+) -> HookStatus {
+    let mut why = Vec::new();
+    match lsm {
+        Canary::Fires if !btf.has_function(&format!("bpf_lsm_{}", hook.name)) => {
+            why.push("this kernel has no such LSM hook".to_owned());
+        }
+        Canary::Fires => match attach_lsm(ebpf, hook.name, kernel_btf) {
+            Ok(()) => return HookStatus { hook: hook.name, rung: Rung::Lsm, why: String::new() },
+            Err(error) => why.push(format!("LSM: {}", brief(&error))),
+        },
+        // The reason is one for all hooks: the advice tells it once.
+        Canary::Silent(_) => why.push("no BPF LSM".to_owned()),
+    }
+    match fentry {
+        Canary::Fires if !btf.has_function(hook.function) => {
+            why.push(format!("this kernel has no function {}", hook.function));
+        }
+        Canary::Fires => match attach_fentry(ebpf, hook.name, hook.function, kernel_btf) {
+            Ok(()) => {
+                return HookStatus { hook: hook.name, rung: Rung::Fentry, why: why.join("; ") };
+            }
+            Err(error) => why.push(format!("fentry: {}", brief(&error))),
+        },
+        Canary::Silent(_) => why.push("no fentry".to_owned()),
+    }
+    HookStatus { hook: hook.name, rung: Rung::Blind, why: why.join("; ") }
+}
+
+/// A rule is as strong as its weakest hook; where a hook is blind, a tracepoint may see a part.
+fn rule_status(
+    rule: Rule,
+    hooks: &[HookStatus],
+    ebpf: &mut Ebpf,
+    btf: &AyaBtf,
+    cgroup_programs: &mut CgroupPrograms,
+) -> RuleStatus {
+    let served = HOOKS.iter().zip(hooks).filter(|(hook, _)| hook.rules.contains(&rule));
+    let weakest = served.max_by_key(|(_, status)| status.rung).map(|(_, status)| status);
+    let (mut rung, mut why) = match weakest {
+        Some(status) if status.why.is_empty() => (status.rung, String::new()),
+        Some(status) => (status.rung, format!("{}: {}", status.hook, status.why)),
+        None => (Rung::Blind, "no hook".to_owned()),
+    };
+    let mut complete = true;
+    if rung == Rung::Blind {
+        for substitute in SUBSTITUTES.iter().filter(|substitute| substitute.rule == rule) {
+            match stand_in(substitute.by, ebpf, btf, cgroup_programs) {
+                Ok(found) => {
+                    (rung, complete) = (found, substitute.complete);
+                    why = format!("meets {}; {why}", substitute.meets);
+                }
+                Err(error) => why = format!("{why}; {error}"),
+            }
+        }
+    }
+    let state = match state_of(rung) {
+        State::Enforcing if !complete => State::Observing,
+        state => state,
+    };
+    let info = bulkhead_policy::catalogue::info(rule);
+    RuleStatus { rule: info.id, number: rule, title: info.title, state, rung, why }
+}
+
+fn advice(lsm: &Canary, fentry: &Canary, active: Option<&str>) -> Vec<String> {
+    let mut advice = Vec::new();
+    if let Canary::Silent(reason) = lsm {
+        advice.push(match active {
+            Some(list) if !list.split(',').any(|name| name.trim() == "bpf") => format!(
+                "add bpf to the kernel's lsm= list (now: {}) and reboot, so that rules can refuse",
+                list.trim()
+            ),
+            _ => format!("a kernel with BPF LSM is needed to refuse anything ({reason})"),
+        });
+        if let Canary::Silent(reason) = fentry {
+            advice.push(format!("fentry is not to be had either ({reason}): most rules are blind"));
+        }
+    }
+    advice
+}
+
+fn kernel_release() -> String {
+    let read = |path: &Path| std::fs::read_to_string(path);
+    match read(Path::new("/proc/sys/kernel/osrelease")) {
+        Ok(release) => release.trim().to_owned(),
+        Err(error) => format!("unknown ({error})"),
+    }
+}
+
+/// One line of an error of aya's: the kernel's answer and the verifier's last word.
+fn brief(error: &ProgramError) -> String {
+    match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            let last = log.lines().rev().find(|line| {
+                let statistics = ["processed ", "stack depth ", "verification time "];
+                !line.trim().is_empty() && !statistics.iter().any(|word| line.starts_with(word))
+            });
+            match last {
+                Some(line) => format!("{io_error} (verifier: {line})"),
+                None => io_error.to_string(),
+            }
+        }
+        other => {
+            let mut text = other.to_string();
+            let mut source = std::error::Error::source(other);
+            while let Some(cause) = source {
+                text = format!("{text}: {cause}");
+                source = cause.source();
+            }
+            text
+        }
+    }
+}
+
+/// Attaches what stands in for a rule, and says on which rung it is.
+fn stand_in(
+    by: By,
+    ebpf: &mut Ebpf,
+    btf: &AyaBtf,
+    cgroup_programs: &mut CgroupPrograms,
+) -> Result<Rung, String> {
+    match by {
+        By::Tracepoint(name) => match attach_tracepoint(ebpf, name, btf) {
+            Ok(()) => Ok(Rung::Tracepoint),
+            Err(error) => Err(format!("tracepoint: {}", brief(&error))),
+        },
+        By::Device => cgroup_programs.device(ebpf).map(|()| Rung::Cgroup),
+        By::Sysctl => cgroup_programs.sysctl(ebpf).map(|()| Rung::Cgroup),
+    }
+}
+
+/// The cgroup programs, each attached once, at the root of the tree: the host is let pass by the
+/// same lookup as everywhere.
+#[derive(Default)]
+struct CgroupPrograms {
+    device: Option<Result<(), String>>,
+    sysctl: Option<Result<(), String>>,
+}
+
+impl CgroupPrograms {
+    fn device(&mut self, ebpf: &mut Ebpf) -> Result<(), String> {
+        self.device.get_or_insert_with(|| attach_device(ebpf)).clone()
+    }
+
+    fn sysctl(&mut self, ebpf: &mut Ebpf) -> Result<(), String> {
+        self.sysctl.get_or_insert_with(|| attach_sysctl(ebpf)).clone()
+    }
+}
+
+fn attach_device(ebpf: &mut Ebpf) -> Result<(), String> {
+    let root = cgroup_root()?;
+    let attached = ebpf
+        .program_mut("cgroup_device")
+        .ok_or(ProgramError::NotLoaded)
+        .and_then(TryInto::try_into)
+        .and_then(|program: &mut CgroupDevice| {
+            program.load()?;
+            program.attach(root, CgroupAttachMode::Single)
+        });
+    attached.map(|_link| ()).map_err(|error| format!("cgroup program: {}", brief(&error)))
+}
+
+fn attach_sysctl(ebpf: &mut Ebpf) -> Result<(), String> {
+    let root = cgroup_root()?;
+    let attached = ebpf
+        .program_mut("cgroup_sysctl")
+        .ok_or(ProgramError::NotLoaded)
+        .and_then(TryInto::try_into)
+        .and_then(|program: &mut CgroupSysctl| {
+            program.load()?;
+            program.attach(root, CgroupAttachMode::Single)
+        });
+    attached.map(|_link| ()).map_err(|error| format!("cgroup program: {}", brief(&error)))
+}
+
+fn cgroup_root() -> Result<File, String> {
+    let tree = CgroupTree::find().map_err(|error| format!("cgroup program: {error}"))?;
+    File::open(tree.mount()).map_err(|error| format!("{}: {error}", tree.mount().display()))
+}
