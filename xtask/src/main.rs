@@ -9,6 +9,8 @@ mod cache;
 mod check;
 mod command;
 mod debian;
+mod demo;
+mod e2e;
 mod ebpf;
 mod guest;
 mod progress;
@@ -25,6 +27,10 @@ struct Arguments {
 enum Task {
     /// Everything static: formatting, lints, the committed object, lengths, scripts
     Check(check::Arguments),
+    /// The main job, shown: this machine's kernel, then two tenants on a guest node
+    Demo(demo::Arguments),
+    /// The end-to-end tests, each file in a guest node of its own
+    E2e(e2e::Arguments),
     /// Build the kernel side into the committed object, or check that it is up to date
     Ebpf(ebpf::Arguments),
     /// A Debian node in QEMU, with the built agent on its PATH
@@ -39,6 +45,8 @@ const CANNOT: u8 = 125;
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Check(arguments) => check::perform(&arguments),
+        Task::Demo(arguments) => demo::perform(&arguments),
+        Task::E2e(arguments) => e2e::perform(&arguments),
         Task::Ebpf(arguments) => ebpf::perform(&arguments),
         Task::Guest(arguments) => guest::perform(arguments),
         Task::Bench(arguments) => bench::perform(&arguments),

@@ -27,7 +27,10 @@ impl Tree {
     pub(super) fn of_repository() -> Result<Self> {
         let top = cache::repository();
         let list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-        let names = command::output(Command::new("git").args(list).current_dir(&top))?;
+        let mut git = Command::new("git");
+        // CI may have cloned it as another user.
+        git.arg("-c").arg(format!("safe.directory={}", top.display())).args(list);
+        let names = command::output(git.current_dir(&top))?;
         let mut sources = Vec::new();
         for name in names.split('\0').filter(|name| !name.is_empty()) {
             sources.extend(read(&top, name)?);

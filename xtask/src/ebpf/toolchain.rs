@@ -81,9 +81,10 @@ fn linker() -> Result<PathBuf> {
     if has_version(Path::new("bpf-linker")) {
         return Ok("bpf-linker".into());
     }
-    let root = cache::root().join("ebpf").join(format!("bpf-linker-{LINKER_VERSION}"));
+    let home = cache::root().join("ebpf");
+    let root = home.join(format!("bpf-linker-{LINKER_VERSION}"));
     let program = root.join("bin/bpf-linker");
-    let _lock = cache::lock(&root.with_extension("lock"))?;
+    let _lock = cache::lock(&home.join("bpf-linker.lock"))?;
     if !has_version(&program) {
         let step = Step::begin(AREA, format!("building bpf-linker {LINKER_VERSION} (2 minutes)"));
         let mut install = super::cargo();

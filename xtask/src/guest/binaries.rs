@@ -33,14 +33,7 @@ pub(crate) const BENCH: Program = Program { package: "bulkhead-bench", name: "bu
 pub(crate) fn build(programs: &[Program], profile: &str) -> Result<Vec<PathBuf>> {
     let names: Vec<_> = programs.iter().map(|program| program.name).collect();
     let step = Step::begin(AREA, format!("building {} (static, {profile})", names.join(" and ")));
-    let target = target_directory();
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .args(["build", "--quiet", "--profile", profile, "--target", TARGET])
-        .current_dir(cache::repository())
-        // A target directory of its own: other flags would make normal builds start over.
-        .env("CARGO_TARGET_DIR", &target)
-        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+    let mut cargo = static_cargo("build", profile);
     for program in programs {
         cargo.args(["--package", program.package]);
     }
@@ -48,7 +41,7 @@ pub(crate) fn build(programs: &[Program], profile: &str) -> Result<Vec<PathBuf>>
     step.done();
     // Cargo's one exception to naming the directory after the profile.
     let directory = if profile == "dev" { "debug" } else { profile };
-    let built = target.join(TARGET).join(directory);
+    let built = target_directory().join(TARGET).join(directory);
     programs
         .iter()
         .map(|program| {
@@ -56,6 +49,31 @@ pub(crate) fn build(programs: &[Program], profile: &str) -> Result<Vec<PathBuf>>
             path.canonicalize().with_context(|| format!("cargo built no {}", path.display()))
         })
         .collect()
+}
+
+/// Cargo, set up to make static programs.
+fn static_cargo(verb: &str, profile: &str) -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo
+        .args([verb, "--quiet", "--profile", profile, "--target", TARGET])
+        .current_dir(cache::repository())
+        // A target directory of its own: other flags would make normal builds start over.
+        .env("CARGO_TARGET_DIR", target_directory())
+        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+    cargo
+}
+
+/// Cargo, set up to build tests for a node with what runs there. Together with the node's programs,
+/// because their features are united and nothing is compiled twice.
+pub(crate) fn test_cargo() -> Command {
+    let mut cargo = static_cargo("test", RELEASE);
+    cargo.args(["--no-run", "--package", AGENT.package, "--package", CRI.package]);
+    cargo
+}
+
+/// Builds what a node runs, and returns the agent's path.
+pub(crate) fn agent() -> Result<PathBuf> {
+    build(&[AGENT, CRI], RELEASE)?.into_iter().next().context("the agent was built and has no path")
 }
 
 fn target_directory() -> PathBuf {
