@@ -131,7 +131,7 @@ fn script(arguments: &Arguments, configuration: &Configuration<'_>) -> String {
         let alive = "kill -0 $agent || { cat /tmp/agent.log >&2; exit 1; }";
         format!(
             "({with}) > /tmp/agent.log 2>&1 &\nagent=$!\n\
-             until {ready}; do\n  {alive}\n  sleep 0.2\ndone\n{alive}\n"
+             until {{ {ready}; }} 2>> /tmp/agent.log; do\n  {alive}\n  sleep 0.2\ndone\n{alive}\n"
         )
     } else {
         String::new()
@@ -173,8 +173,8 @@ mod tests {
         let arguments = arguments(&["--with", "watch-all", "--ready", "true"]);
         let tenant = script(&arguments, &configurations(&arguments)[2]);
         let place = |text: &str| tenant.find(text).unwrap();
-        assert!(place("(watch-all)") < place("until true"));
-        assert!(place("until true") < place(&format!("mkdir -p /sys/fs/cgroup{TENANT}")));
+        assert!(place("(watch-all)") < place("until { true; }"));
+        assert!(place("until { true; }") < place(&format!("mkdir -p /sys/fs/cgroup{TENANT}")));
         assert!(place("cgroup.procs") < place("exec bulkhead-bench"));
     }
 
