@@ -26,4 +26,7 @@ pub struct TaskMark {
     pub state: u32,
     /// The mount namespace in which the host process placed the task.
     pub placed_in: u32,
+    /// The address of its memory map when it was marked: the same at an exec means that this exec
+    /// was under way already.
+    pub memory: u64,
 }

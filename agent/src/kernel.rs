@@ -16,6 +16,8 @@ mod hooks;
 mod ladder;
 mod offsets;
 mod records;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use guard::{Guard, MapError};
 pub(crate) use ladder::{Ladder, State};

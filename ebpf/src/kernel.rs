@@ -107,6 +107,12 @@ impl Task {
         TaskAddress(self.0 as u64).mount_namespace()
     }
 
+    /// Address of the memory map.
+    #[inline(always)]
+    pub fn memory(self) -> u64 {
+        TaskAddress(self.0 as u64).memory()
+    }
+
     /// Address of the task's own credentials, which a borrowing kernel leaves alone.
     #[inline(always)]
     pub fn credentials(self) -> u64 {
@@ -191,11 +197,17 @@ impl TaskAddress {
         read_at(self.0, &TASK_CRED)
     }
 
+    /// Address of the memory map, 0 for kernel threads.
+    #[inline(always)]
+    pub fn memory(self) -> u64 {
+        read_at(self.0, &TASK_MM)
+    }
+
     /// Address of the executable's `struct file`, 0 for kernel threads.
     #[inline(always)]
     pub fn executable(self) -> u64 {
-        let mm: u64 = read_at(self.0, &TASK_MM);
-        if mm == 0 { 0 } else { read_at(mm, &MM_EXE) }
+        let memory = self.memory();
+        if memory == 0 { 0 } else { read_at(memory, &MM_EXE) }
     }
 
     /// Address of the name.

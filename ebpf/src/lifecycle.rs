@@ -116,9 +116,13 @@ fn tp_sched_process_exec(context: *mut core::ffi::c_void) -> i32 {
                 return 0;
             }
             let file = kernel::program_file(arguments.number(2));
-            let unlinked = kernel::inode_links(kernel::file_inode(file)) == 0;
-            let in_place = mark.placed_in == task.mount_namespace();
-            mark.state = setup::executed(TaskState::Setup, unlinked, in_place) as u32;
+            let exec = setup::Exec {
+                memory_as_placed: mark.memory == task.memory(),
+                unlinked_file: kernel::inode_links(kernel::file_inode(file)) == 0,
+                still_where_placed: mark.placed_in == task.mount_namespace(),
+            };
+            mark.state = setup::executed(TaskState::Setup, exec) as u32;
+            mark.memory = task.memory();
         }
         None => {
             if !current_is_host() {
@@ -160,7 +164,11 @@ fn mark(task: Task, state: TaskState) {
     // Without room for the mark the task counts as workload: the strict reading.
     if let Some(mark) = TASKS.get_or_create(task.leader()) {
         if mark.state == TaskState::Unmarked as u32 {
-            *mark = TaskMark { state: state as u32, placed_in: task.mount_namespace() };
+            *mark = TaskMark {
+                state: state as u32,
+                placed_in: task.mount_namespace(),
+                memory: task.memory(),
+            };
         }
     }
 }

@@ -28,19 +28,29 @@ pub const fn forked(parent: TaskState, entered_by_birth: bool) -> TaskState {
 
 /// The state of a task after it executed a program.
 ///
-/// A runtime may execute a sealed copy of itself between its placement and its work (the answer
-/// to CVE-2019-5736): an unlinked file, while the task is still in the mount namespace where it was
-/// placed. That is one program, not two.
+/// Two execs end no set-up. One that was under way when the task was placed: whoever starts a
+/// runtime sees its descriptors close before the kernel tells of the exec, and places it in
+/// between; the memory is the new program's already then. And one of a sealed copy of the runtime
+/// itself (the answer to CVE-2019-5736): an unlinked file, executed while the task is still in the
+/// mount namespace where it was placed.
 #[inline(always)]
-pub const fn executed(
-    before: TaskState,
-    unlinked_file: bool,
-    still_where_placed: bool,
-) -> TaskState {
+pub const fn executed(before: TaskState, exec: Exec) -> TaskState {
     match before {
-        TaskState::Setup if unlinked_file && still_where_placed => TaskState::Setup,
+        TaskState::Setup if exec.memory_as_placed => TaskState::Setup,
+        TaskState::Setup if exec.unlinked_file && exec.still_where_placed => TaskState::Setup,
         _ => TaskState::Workload,
     }
+}
+
+/// What is known of an exec by a marked task.
+#[derive(Clone, Copy, Debug)]
+pub struct Exec {
+    /// The task's memory map is the one that it had when it was marked.
+    pub memory_as_placed: bool,
+    /// The program has no name in any directory.
+    pub unlinked_file: bool,
+    /// The task is in the mount namespace in which it was placed.
+    pub still_where_placed: bool,
 }
 
 #[cfg(test)]
@@ -48,13 +58,17 @@ mod tests {
     use super::*;
     use TaskState::{Setup, Unmarked, Workload};
 
+    fn exec(memory_as_placed: bool, unlinked_file: bool, still_where_placed: bool) -> Exec {
+        Exec { memory_as_placed, unlinked_file, still_where_placed }
+    }
+
     #[test]
     fn a_workload_never_returns_to_set_up() {
         for by_host in [false, true] {
             assert_eq!(placed(Workload, by_host), Workload);
             assert_eq!(forked(Workload, by_host), Workload);
             for flag in [false, true] {
-                assert_eq!(executed(Workload, by_host, flag), Workload);
+                assert_eq!(executed(Workload, exec(flag, by_host, flag)), Workload);
             }
         }
     }
@@ -69,14 +83,19 @@ mod tests {
 
     #[test]
     fn set_up_ends_with_the_next_program() {
-        assert_eq!(executed(Setup, false, true), Workload);
-        assert_eq!(executed(Setup, true, false), Workload);
-        assert_eq!(executed(Setup, false, false), Workload);
+        assert_eq!(executed(Setup, exec(false, false, true)), Workload);
+        assert_eq!(executed(Setup, exec(false, true, false)), Workload);
+        assert_eq!(executed(Setup, exec(false, false, false)), Workload);
         assert_eq!(forked(Setup, false), Setup);
     }
 
     #[test]
     fn a_runtime_that_seals_itself_is_still_set_up() {
-        assert_eq!(executed(Setup, true, true), Setup);
+        assert_eq!(executed(Setup, exec(false, true, true)), Setup);
+    }
+
+    #[test]
+    fn an_exec_under_way_at_the_placement_is_not_the_next_program() {
+        assert_eq!(executed(Setup, exec(true, false, true)), Setup);
     }
 }

@@ -240,6 +240,17 @@ impl Workloads {
         Ok(self.retries.iter().map(|retry| retry.at).min())
     }
 
+    /// Cgroups that tenants claim and that do not exist (yet), with the tenant's name.
+    pub(crate) fn absent_claims(&self) -> Vec<(String, String)> {
+        let claims = self.policy.tenants().iter().flat_map(|tenant| {
+            tenant.cgroups().iter().map(move |claim| (tenant.name(), claim.path()))
+        });
+        claims
+            .filter(|(_, path)| self.tree.id(Path::new(path)).is_err())
+            .map(|(tenant, path)| (tenant.to_owned(), path.to_owned()))
+            .collect()
+    }
+
     /// The containers that are there.
     pub(crate) fn containers(&self) -> impl Iterator<Item = &Workload> {
         self.containers

@@ -12,7 +12,7 @@ use bulkhead_policy::{
     Settings,
     catalogue::{self, Severity},
     decode::{self, Record},
-    event::{Event, Kind, Names, Notice, Text},
+    event::{Event, Kind, Malformed, Names, Notice, Text},
 };
 use jiff::Timestamp;
 use tokio::{
@@ -111,6 +111,7 @@ impl Service {
         });
         tracing::info!(directory = %self.evidence.directory().display(), "the evidence log is open");
         self.tell_start()?;
+        self.tell_absent_claims();
         self.tick()?;
         drop(self.ready.send_replace(Ok(())));
         tracing::info!(containers = self.workloads.containers().count(), "watching");
@@ -163,13 +164,20 @@ impl Service {
 
     fn take_lifecycle(&mut self) -> anyhow::Result<()> {
         let mut records = Vec::new();
-        self.lifecycle.get_mut().drain(|bytes| records.push(decode::decode(bytes)));
+        self.lifecycle.get_mut().drain(|bytes| {
+            records.push(decode::decode(bytes).map_err(|error| (error, bytes.len())));
+        });
         for record in records {
             match record {
                 Ok(Record::CgroupMade(made)) => self.workloads.made(&made, &mut self.guard)?,
                 Ok(Record::CgroupGone(gone)) => self.workloads.removed(&gone),
                 Ok(Record::Act(_)) => tracing::error!("a verdict came through the lifecycle ring"),
-                Err(error) => tracing::error!(%error, "a lifecycle record cannot be read"),
+                Err((error, length)) => {
+                    self.metrics.malformed(error.reason());
+                    let part = Kind::Malformed(Malformed::new(&error, length));
+                    let node = self.watch.node();
+                    self.evidence.append(Event::new(Timestamp::now(), node, part));
+                }
             }
         }
         self.retry_at = self.workloads.retry(&mut self.guard)?;
@@ -277,6 +285,17 @@ impl Service {
         Ok(())
     }
 
+    /// A claim for a cgroup that is not there may be a slip of the pen.
+    fn tell_absent_claims(&mut self) {
+        for (tenant, path) in self.workloads.absent_claims() {
+            let message = format!(
+                "the cgroup {path} that tenant {tenant} claims does not exist; it is the tenant's \
+                 as soon as somebody makes it"
+            );
+            self.notice("policy", Severity::Medium, &message);
+        }
+    }
+
     fn flush(&mut self) {
         let flush = self.evidence.flush();
         self.metrics.flushed(&flush);
@@ -301,6 +320,7 @@ impl Service {
                 self.workloads.adopt_policy(settings.policy, &mut self.guard)?;
                 self.metrics.reloaded(seconds_since_1970());
                 self.notice("policy", Severity::Low, "the new configuration is in force");
+                self.tell_absent_claims();
             }
             Change::Bad(error) => {
                 self.metrics.reload_failed();

@@ -1,0 +1,221 @@
+//! On the host kernel: what needs no BPF LSM. Signals are seen on every rung down to tracepoints.
+//!
+//! Each test makes its own cgroups and processes and names nobody else's.
+
+use std::{
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use bulkhead_abi::{Identity, LevelTable, Relation, Rule, Verdict, identity_flag};
+
+use super::Guard;
+use crate::node::cgroupfs::CgroupTree;
+
+const SLOT: u16 = 200;
+
+/// A cgroup of this test's own, removed at the end.
+struct Cgroup {
+    path: PathBuf,
+    id: u64,
+}
+
+impl Cgroup {
+    fn make(path: PathBuf) -> Self {
+        std::fs::create_dir(&path).unwrap();
+        let id = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&path).unwrap());
+        Self { path, id }
+    }
+
+    fn child(&self, name: &str) -> Self {
+        Self::make(self.path.join(name))
+    }
+
+    fn put(&self, pid: u32) {
+        std::fs::write(self.path.join("cgroup.procs"), pid.to_string()).unwrap();
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        for _ in 0..100 {
+            if std::fs::remove_dir(&self.path).is_ok() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+}
+
+/// A child that is ended with its test.
+struct Held(Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+struct Scene {
+    guard: Guard,
+    actor: Cgroup,
+    target: Cgroup,
+    root: Cgroup,
+}
+
+/// A guard with two tenants' cgroups; `None`, with the reason, where this kernel takes no BPF.
+fn scene(name: &str) -> Option<Scene> {
+    let tree = CgroupTree::find().map_err(|error| eprintln!("skipped: {error}")).ok()?;
+    let mut guard = Guard::load().map_err(|error| eprintln!("skipped: {error}")).ok()?;
+    let top = tree.mount().join(format!("bulkhead-test-{name}-{}", std::process::id()));
+    let root = Cgroup::make(top);
+    let (actor, target) = (root.child("actor"), root.child("target"));
+    let mut table = LevelTable::OFF;
+    table.set(Rule::Signal, Relation::CrossTenant, Verdict::Audit);
+    guard.set_level(SLOT, &table).unwrap();
+    guard.set_identity(actor.id, identity(actor.id, 60_001)).unwrap();
+    guard.set_identity(target.id, identity(target.id, 60_002)).unwrap();
+    Some(Scene { guard, actor, target, root })
+}
+
+fn identity(container: u64, tenant: u32) -> Identity {
+    Identity { container, pod: 0, tenant, slot: SLOT, flags: 0 }
+}
+
+fn victim(cgroup: &Cgroup) -> Held {
+    let child = Command::new("sleep").arg("60").stdin(Stdio::null()).spawn().unwrap();
+    cgroup.put(child.id());
+    Held(child)
+}
+
+/// A shell that this process places into the cgroup; it waits for a line before it goes on.
+fn shell(cgroup: &Cgroup, script: &str) -> Held {
+    let script = format!("read go; {script}");
+    let child = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().unwrap();
+    cgroup.put(child.id());
+    Held(child)
+}
+
+fn finish(mut child: Held) {
+    use std::io::Write;
+    child.0.stdin.take().unwrap().write_all(b"\n").unwrap();
+    child.0.wait().unwrap();
+}
+
+fn signals(scene: &Scene) -> (u64, u64) {
+    let counts = scene.guard.counts().unwrap();
+    let of = |delivered| {
+        counts
+            .iter()
+            .filter(|(key, _)| key.rule == Rule::Signal as u16 && key.delivered == delivered)
+            .map(|(_, count)| count)
+            .sum()
+    };
+    (of(1), of(0))
+}
+
+#[test]
+fn a_full_ring_loses_no_count_and_is_counted() {
+    let Some(mut scene) = scene("ring") else { return };
+    let target = victim(&scene.target);
+    let pid = target.0.id();
+    let script =
+        format!("exec sh -c 'i=0; while [ $i -lt 6000 ]; do kill -URG {pid}; i=$((i+1)); done'");
+    finish(shell(&scene.actor, &script));
+    let (delivered, lost) = signals(&scene);
+    assert_eq!(delivered + lost, 6_000);
+    assert!(lost > 0, "the ring has room for fewer");
+    let mut events = scene.guard.take_events().unwrap();
+    assert_eq!(events.drain(|_| {}) as u64, delivered);
+}
+
+#[test]
+fn set_up_is_not_judged_and_what_it_executes_is() {
+    let Some(scene) = scene("setup") else { return };
+    let target = victim(&scene.target);
+    let pid = target.0.id();
+    finish(shell(&scene.actor, &format!("kill -URG {pid}; (kill -URG {pid})")));
+    assert_eq!(signals(&scene), (0, 0), "placed by the host, and nothing executed since");
+    finish(shell(&scene.actor, &format!("exec sh -c 'kill -URG {pid}'")));
+    assert_eq!(signals(&scene), (1, 0));
+}
+
+#[test]
+fn a_workload_that_is_moved_stays_workload() {
+    let Some(scene) = scene("moved") else { return };
+    let target = victim(&scene.target);
+    let inner = scene.actor.child("inner");
+    let pid = target.0.id();
+    let child = shell(&scene.actor, &format!("exec sh -c 'read go; kill -URG {pid}'"));
+    let mut child = child;
+    {
+        use std::io::Write;
+        child.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    }
+    wait_for_exec(child.0.id());
+    // The host moves it: that must not make set-up of it again.
+    inner.put(child.0.id());
+    finish(child);
+    assert_eq!(signals(&scene), (1, 0));
+    drop(inner);
+}
+
+fn wait_for_exec(pid: u32) {
+    let read = || std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    for _ in 0..200 {
+        if read().starts_with("sh\0-c\0read go; kill") {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("the shell did not go on: {:?}", read());
+}
+
+#[test]
+fn a_cgroup_below_a_workload_is_the_workload_s_from_its_first_moment() {
+    let Some(scene) = scene("inherit") else { return };
+    let below = scene.actor.child("below");
+    assert_eq!(scene.guard.identity(below.id), scene.guard.identity(scene.actor.id));
+    let deeper = below.child("deeper");
+    assert_eq!(scene.guard.identity(deeper.id), scene.guard.identity(scene.actor.id));
+    let id = deeper.id;
+    drop(deeper);
+    assert_eq!(scene.guard.identity(id), None, "and its entry goes with it");
+}
+
+#[test]
+fn a_name_that_a_runtime_gives_makes_a_pending_container() {
+    let Some(mut scene) = scene("scope") else { return };
+    let template = Identity { container: 0, pod: 0, tenant: 0, slot: 1, flags: 0 };
+    scene.guard.set_scope("bhtest-", template).unwrap();
+    let container = scene.root.child("bhtest-0123.scope");
+    let entry = scene.guard.identity(container.id).unwrap();
+    assert_eq!((entry.container, entry.tenant, entry.slot), (container.id, 0, 1));
+    assert_ne!(entry.flags & identity_flag::UNCONFIRMED, 0);
+    let service = scene.root.child("bhtest-registry.service");
+    assert_eq!(scene.guard.identity(service.id), None);
+    let other = scene.root.child("other");
+    assert_eq!(scene.guard.identity(other.id), None);
+}
+
+#[test]
+fn own_processes_are_never_reported() {
+    let Some(scene) = scene("own") else { return };
+    let own = victim(&scene.actor);
+    let pid = own.0.id();
+    finish(shell(&scene.actor, &format!("exec sh -c 'kill -URG {pid}; sleep 5 & kill $!'")));
+    assert_eq!(signals(&scene), (0, 0));
+}
+
+#[test]
+fn the_ladder_names_every_rule_once() {
+    let Some(scene) = scene("ladder") else { return };
+    let ladder = scene.guard.ladder();
+    assert_eq!(ladder.rules.len(), Rule::ALL.len());
+    for rule in &ladder.rules {
+        let weak = !rule.state.enforces();
+        assert!(!weak || !rule.why.is_empty(), "{} does not say why", rule.rule);
+    }
+    assert!(ladder.fully_enforcing() || !ladder.advice.is_empty());
+}
