@@ -34,13 +34,11 @@ pub(crate) fn command(
     qemu.args(["-name", "bulkhead-guest", "-nodefaults", "-no-user-config", "-display", "none"]);
     // A panicking guest reboots at once, which ends QEMU.
     qemu.args(["-no-reboot", "-machine", "pc", "-nic", "none"]);
+    // One processor for every run, so that figures compare with those measured elsewhere on it.
+    qemu.args(["-cpu", "max,la57=off"]);
     if node.icount {
-        // Each round of a `rep` instruction is counted; without these the kernel moves memory by
-        // words, and the count is closer to what a real processor takes.
-        qemu.args(["-cpu", "max,la57=off,erms=off,fsrm=off,fsrs=off"]);
         qemu.args(["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1"]);
     } else {
-        qemu.args(["-cpu", "max,la57=off"]);
         qemu.args(["-accel", "tcg,thread=multi", "-smp", &node.cpus.to_string()]);
     }
     qemu.arg("-m").arg(format!("{}M", node.mem));
