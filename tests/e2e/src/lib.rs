@@ -1,13 +1,50 @@
-//! End-to-end tests that run inside the guest node; `cargo xtask e2e` takes them there.
+//! End-to-end tests that run inside the guest node, and what they share.
+//!
+//! `cargo xtask e2e` takes them there, one boot for each file below `tests/`; `Cargo.toml` says on
+//! which nodes. The agent and the CRI client are the programs on the node's PATH, used as a person
+//! would use them: what these tests know of the agent is what its outside shows.
+//!
+//! ```text
+//! node      the node that a test runs on, which it has for itself
+//! agent     one running agent: start, configure, kill
+//! pod       containers by the CRI, and commands inside them
+//! cast      an agent and containers of three tenants, for tests that share them
+//! breakout  what an attacker types, and the rule that answers
+//! evidence  the evidence log, and waiting for what must come into it
+//! metrics   /metrics, /readyz
+//! ```
 
-use std::path::Path;
+pub mod agent;
+pub mod breakout;
+pub mod cast;
+pub mod evidence;
+pub mod metrics;
+pub mod node;
+pub mod pod;
 
-/// Whether this is a guest node of `cargo xtask guest`. If not, says that the test is skipped:
-/// what these tests deny and start is not for a machine that somebody uses.
-pub fn in_guest() -> bool {
-    let there = Path::new("/share/.run").is_dir();
-    if !there {
-        eprintln!("skipped: not on a guest node; use `cargo xtask e2e`");
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+/// How long to wait for what must come. The guest has no hardware help and its host may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often to look.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Waits until `look` gives something.
+///
+/// # Errors
+/// When [`PATIENCE`] is over, with `what` was waited for.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look()? {
+            return Ok(found);
+        }
+        if begun.elapsed() > PATIENCE {
+            bail!("waited {PATIENCE:?} in vain for {what}");
+        }
+        std::thread::sleep(LOOK);
     }
-    there
 }

@@ -8,6 +8,7 @@
 
 use std::process::Command;
 
+use bulkhead_e2e::node::Node;
 use serde_json::Value;
 
 /// The state of each rule that `bulkhead doctor` names, the advice it gives, and its exit status.
@@ -23,9 +24,7 @@ fn doctor() -> (Vec<(String, String)>, Vec<Value>, Option<i32>) {
 
 #[test]
 fn a_node_with_bpf_lsm_refuses_every_rule_and_one_without_says_that_it_only_sees() {
-    if !bulkhead_e2e::in_guest() {
-        return;
-    }
+    let Some(_node) = Node::claim("the doctor") else { return };
     let modules = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap();
     let (states, advice, status) = doctor();
     assert!(!states.is_empty());
