@@ -57,7 +57,8 @@ impl Metrics {
         lines
             .filter(|line| wanted.iter().all(|label| line.contains(label)))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum()
+            // Not `sum`, whose sum of nothing is minus zero.
+            .fold(0.0, |sum, value| sum + value)
     }
 }
 
