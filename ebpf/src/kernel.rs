@@ -7,7 +7,7 @@
 use core::{ffi::c_void, ptr};
 
 use aya_ebpf::{Global, helpers};
-use bulkhead_guard::capabilities::Sets;
+use bulkhead_guard::capabilities::Credentials;
 
 macro_rules! statics {
     ($($symbol:ident: $structure:literal, $member:literal, $need:ident;)+) => {
@@ -229,10 +229,11 @@ pub fn credentials(address: u64) -> (u32, u32, u64, u32) {
     )
 }
 
-/// The capability sets of the credentials at `address`.
+/// What the credentials at `address` hold.
 #[inline(always)]
-pub fn capability_sets(address: u64) -> Sets {
-    Sets {
+pub fn held_by(address: u64) -> Credentials {
+    Credentials {
+        address,
         effective: read_at(address, &CRED_CAP_EFFECTIVE),
         bounding: read_at(address, &CRED_CAP_BSET),
     }

@@ -14,27 +14,34 @@ pub fn exceeds(table: &LevelTable, cap: u32, namespace_level: u32) -> bool {
     namespace_level == 0 && !table.allows_capability(cap)
 }
 
-/// Capability sets of one set of credentials.
+/// One set of credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sets {
-    /// What may be used now.
+pub struct Credentials {
+    /// Which they are: the address.
+    pub address: u64,
+    /// Capabilities that may be used now.
     pub effective: u64,
-    /// What could ever be had.
+    /// Capabilities that could ever be had.
     pub bounding: u64,
 }
 
 /// Whether it is the process that uses `cap`, rather than the kernel with borrowed credentials:
 /// overlayfs looks into its layers with those of whoever mounted it, at every stat, and that is no
-/// act of the process.
+/// act of the process, whatever the process holds itself.
 ///
 /// `own` are the process's real credentials, `asked` those that the kernel asks about. With
 /// io_uring a process may itself have an operation done with credentials that it had before
 /// (IORING_REGISTER_PERSONALITY); those have its own bounding set, which a mounter's have not, or
 /// the container has them all and the strict reading is the right one.
 #[inline(always)]
-pub const fn is_own_use(own: Sets, asked: Sets, uses_io_uring: bool, cap: u32) -> bool {
-    holds(own.effective, cap)
-        || (uses_io_uring && asked.bounding == own.bounding && holds(asked.effective, cap))
+pub const fn is_own_use(
+    own: Credentials,
+    asked: Credentials,
+    uses_io_uring: bool,
+    cap: u32,
+) -> bool {
+    let borrowed = own.address != asked.address;
+    holds(asked.effective, cap) && (!borrowed || (uses_io_uring && asked.bounding == own.bounding))
 }
 
 const fn holds(effective: u64, cap: u32) -> bool {
@@ -46,22 +53,31 @@ mod tests {
     use super::*;
 
     const CAP_SYS_ADMIN: u32 = 21;
+    const ALL: u64 = u64::MAX >> 23;
     /// containerd's default set.
-    const CONTAINER: Sets = Sets { effective: 0xa804_25fb, bounding: 0xa804_25fb };
-    const MOUNTER: Sets = Sets { effective: u64::MAX >> 23, bounding: u64::MAX >> 23 };
+    const CONTAINER: Credentials =
+        Credentials { address: 1, effective: 0xa804_25fb, bounding: 0xa804_25fb };
+    const PRIVILEGED: Credentials = Credentials { address: 2, effective: ALL, bounding: ALL };
+    const MOUNTER: Credentials = Credentials { address: 3, effective: ALL, bounding: ALL };
 
     #[test]
     fn borrowed_credentials_are_not_the_process_s() {
         assert!(!is_own_use(CONTAINER, MOUNTER, false, CAP_SYS_ADMIN));
         assert!(!is_own_use(CONTAINER, MOUNTER, true, CAP_SYS_ADMIN));
-        assert!(is_own_use(MOUNTER, MOUNTER, false, CAP_SYS_ADMIN));
+        assert!(!is_own_use(PRIVILEGED, MOUNTER, false, CAP_SYS_ADMIN));
+    }
+
+    #[test]
+    fn a_process_s_own_capability_is_its_use() {
+        assert!(is_own_use(PRIVILEGED, PRIVILEGED, false, CAP_SYS_ADMIN));
+        assert!(!is_own_use(CONTAINER, CONTAINER, false, CAP_SYS_ADMIN), "it does not hold it");
     }
 
     #[test]
     fn credentials_that_io_uring_kept_are_the_process_s() {
-        let dropped = Sets { effective: 0, ..MOUNTER };
-        assert!(is_own_use(dropped, MOUNTER, true, CAP_SYS_ADMIN));
-        assert!(!is_own_use(dropped, MOUNTER, false, CAP_SYS_ADMIN));
+        let dropped = Credentials { address: 4, effective: 0, bounding: ALL };
+        assert!(is_own_use(dropped, PRIVILEGED, true, CAP_SYS_ADMIN));
+        assert!(!is_own_use(dropped, PRIVILEGED, false, CAP_SYS_ADMIN));
     }
 
     #[test]

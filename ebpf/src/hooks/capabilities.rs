@@ -30,8 +30,8 @@ fn capable(arguments: Arguments, rung: Rung) -> i32 {
         return PASS;
     }
     let task = Task::current();
-    let own = kernel::capability_sets(task.credentials());
-    let asked = kernel::capability_sets(kernel::address_of(arguments.object(0)));
+    let own = kernel::held_by(task.credentials());
+    let asked = kernel::held_by(kernel::address_of(arguments.object(0)));
     if !capabilities::is_own_use(own, asked, task.uses_io_uring(), cap) {
         return PASS;
     }
