@@ -3,7 +3,7 @@
 //! ```text
 //! behaviour, acts   what is tried
 //! prop, stage       where: throw-away cgroups, private mounts, targets of our own
-//! child, actor      each act in a fresh process, which reports times and errors
+//! child, play       each act in a fresh process; `actor` is what it is given and gives back
 //! engine, guarded   the guard, as prove uses it
 //! levels            which levels
 //! promise           what the level promises on this node
@@ -30,6 +30,7 @@ mod guarded;
 mod levels;
 mod module;
 mod outcome;
+mod play;
 mod promise;
 mod prop;
 mod report;
@@ -92,12 +93,12 @@ pub(crate) struct ActArguments {
 /// Runs one child. It must be called before the process has a second thread: some acts are open to
 /// single-threaded processes alone.
 pub(crate) fn act(arguments: &ActArguments) -> anyhow::Result<()> {
-    actor::play(&arguments.name, &arguments.scene)
+    play::play(&arguments.name, &arguments.scene)
 }
 
 /// Writes the behaviours, one a line.
 pub(crate) fn list(out: &mut dyn Write) -> std::io::Result<()> {
-    for behaviour in behaviour::all() {
+    for behaviour in acts::all() {
         let Behaviour { name, row, rule, what, .. } = behaviour;
         let against = match behaviour.target {
             behaviour::Target::Nothing => "",
@@ -136,10 +137,10 @@ pub(crate) fn run_unguarded(options: &Options, out: &mut dyn Write) -> anyhow::R
 
 fn chosen(options: &Options) -> anyhow::Result<Vec<&'static Behaviour>> {
     if options.only.is_empty() {
-        return Ok(behaviour::all().filter(|one| one.quick || !options.quick).collect());
+        return Ok(acts::all().filter(|one| one.quick || !options.quick).collect());
     }
     let find = |name: &String| {
-        behaviour::named(name).with_context(|| {
+        acts::named(name).with_context(|| {
             format!("no behaviour is called {name:?}; `bulkhead prove --list` lists them")
         })
     };

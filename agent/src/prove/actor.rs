@@ -1,12 +1,8 @@
-//! The child's side: a process that does one act and says what came of it, and the one that lends
-//! itself as a target. Both speak JSON lines on standard output.
+//! What an act is given and what it gives back: JSON lines on standard output.
 
-use std::{
-    io::{Read, Write},
-    path::PathBuf,
-};
+use std::{io::Write, path::PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use nix::{
     errno::Errno,
     time::{ClockId, clock_gettime},
@@ -14,10 +10,6 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::behaviour;
-
-/// The hidden behaviour name under which the target runs.
-pub(crate) const TARGET: &str = "target";
 /// What the target keeps in the memory that others may try to read.
 pub(crate) const KEPSAKE: [u8; 16] = *b"bulkhead-prove-\n";
 
@@ -61,7 +53,19 @@ pub(crate) struct Actor {
     scene: Scene,
 }
 
+impl Report {
+    /// The line that tells it.
+    pub(crate) fn into_line(self) -> Line {
+        self.0
+    }
+}
+
 impl Actor {
+    /// An actor in this scene.
+    pub(crate) fn in_scene(scene: Scene) -> Self {
+        Self { scene }
+    }
+
     /// A path in the scratch directory.
     pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.scene.scratch.join(name)
@@ -114,33 +118,10 @@ pub(crate) fn now() -> nix::Result<u64> {
     Ok(seconds * 1_000_000_000 + nanoseconds)
 }
 
-fn say(line: &Line) -> anyhow::Result<()> {
+/// Says one line to `prove`.
+pub(crate) fn say(line: &Line) -> anyhow::Result<()> {
     let mut text = serde_json::to_vec(line)?;
     text.push(b'\n');
     let mut out = std::io::stdout().lock();
     out.write_all(&text).and_then(|()| out.flush()).context("standard output")
-}
-
-/// Runs one child: the named behaviour, or the target.
-pub(crate) fn play(name: &str, scene: &str) -> anyhow::Result<()> {
-    if name == TARGET {
-        return stand_by();
-    }
-    let scene = serde_json::from_str(scene).context("the scene is not what prove writes")?;
-    let Some(behaviour) = behaviour::named(name) else {
-        bail!("no behaviour is called {name:?}; `bulkhead prove --list` lists them");
-    };
-    let Report(line) = (behaviour.act)(&Actor { scene });
-    say(&line)
-}
-
-/// Keeps still until standard input ends, which is when `prove` ends.
-fn stand_by() -> anyhow::Result<()> {
-    let kept = Box::new(KEPSAKE);
-    let address = std::ptr::from_ref::<[u8; 16]>(std::hint::black_box(&kept)).addr();
-    say(&Line::Ready { buffer: u64::try_from(address)? })?;
-    let mut rest = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut rest).context("standard input")?;
-    anyhow::ensure!(*kept == KEPSAKE, "the target's memory was changed");
-    Ok(())
 }

@@ -4,7 +4,6 @@ use bulkhead_abi::{Relation, Rule};
 
 use super::{
     actor::{Actor, Report},
-    acts,
     prop::Prop,
 };
 
@@ -110,48 +109,5 @@ impl Behaviour {
     pub(crate) const fn quick(mut self) -> Self {
         self.quick = true;
         self
-    }
-}
-
-/// Every behaviour, family by family.
-pub(crate) fn all() -> impl Iterator<Item = &'static Behaviour> {
-    [
-        acts::mounts::ALL,
-        acts::namespaces::ALL,
-        acts::processes::ALL,
-        acts::control::ALL,
-        acts::bpf::ALL,
-        acts::files::ALL,
-        acts::sockets::ALL,
-        acts::capabilities::ALL,
-    ]
-    .into_iter()
-    .flatten()
-}
-
-/// The behaviour of that name.
-pub(crate) fn named(name: &str) -> Option<&'static Behaviour> {
-    all().find(|behaviour| behaviour.name == name)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_every_rule_has_a_behaviour() {
-        let names: BTreeSet<_> = all().map(|behaviour| behaviour.name).collect();
-        assert_eq!(names.len(), all().count());
-        for rule in Rule::ALL {
-            assert!(all().any(|behaviour| behaviour.rule == *rule), "{rule:?} is never tried");
-        }
-    }
-
-    #[test]
-    fn quick_tries_each_family_and_a_neighbour() {
-        assert!(all().filter(|behaviour| behaviour.quick).count() >= 10);
-        assert!(all().any(|b| b.quick && b.target == Target::Process));
     }
 }

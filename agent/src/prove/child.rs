@@ -21,6 +21,7 @@ use nix::{
 use super::{
     actor::{self, Line, Scene},
     cgroup::Cgroup,
+    play,
     prop::Step,
     sys,
 };
@@ -75,7 +76,7 @@ impl Target {
     pub(crate) fn start(cgroup: Option<&Cgroup>, scratch: &Path) -> anyhow::Result<Self> {
         let scene = Scene { scratch: scratch.to_owned(), target: None };
         let own_uts = Step::Unshare(nix::sched::CloneFlags::CLONE_NEWUTS);
-        let mut child = start(actor::TARGET, &scene, cgroup, vec![own_uts])?;
+        let mut child = start(play::TARGET, &scene, cgroup, vec![own_uts])?;
         let stdin = child.stdin.take();
         match hello(&mut child) {
             Ok(buffer) => {

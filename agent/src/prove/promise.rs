@@ -64,7 +64,7 @@ pub(crate) fn verdict(behaviour: &Behaviour, relation: Relation, table: &LevelTa
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::prove::behaviour::named;
+    use crate::prove::acts::named;
 
     fn table(rule: Rule, relation: Relation, verdict: Verdict) -> LevelTable {
         let mut table = LevelTable { ceiling: 0, ..LevelTable::OFF };

@@ -20,7 +20,7 @@ use nix::{
     unistd::{mkdir, write},
 };
 
-use super::sys;
+use super::sys::{self, BeforeExec};
 
 /// One thing that an act finds in its scratch directory.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +55,8 @@ pub(crate) enum Step {
     EnterCgroup(RawFd),
 }
 
-impl Step {
-    /// Does the step. Nothing here allocates or locks.
-    pub(crate) fn take(&self) -> nix::Result<()> {
+impl BeforeExec for Step {
+    fn take(&self) -> nix::Result<()> {
         match self {
             Self::DieWithParent => prctl::set_pdeathsig(Signal::SIGKILL),
             Self::PrivateMounts => {

@@ -18,7 +18,12 @@ use nix::{
     unistd::Pid,
 };
 
-use super::prop::Step;
+/// What a child does between fork and exec. An implementation makes system calls alone: it
+/// allocates nothing and takes no lock.
+pub(crate) trait BeforeExec: Send + Sync + 'static {
+    /// Does it.
+    fn take(&self) -> nix::Result<()>;
+}
 
 /// Lends a descriptor number that the caller keeps open.
 pub(crate) fn borrow(fd: RawFd) -> BorrowedFd<'static> {
@@ -28,11 +33,10 @@ pub(crate) fn borrow(fd: RawFd) -> BorrowedFd<'static> {
 }
 
 /// Lets the child of `command` take `steps` before it executes.
-pub(crate) fn prepare(command: &mut Command, steps: Vec<Step>) {
-    // SAFETY: the closure makes system calls alone; it allocates nothing and takes no lock.
+pub(crate) fn prepare<S: BeforeExec>(command: &mut Command, steps: Vec<S>) {
+    // SAFETY: the closure does what `BeforeExec` promises.
     unsafe {
-        command
-            .pre_exec(move || steps.iter().try_for_each(Step::take).map_err(std::io::Error::from));
+        command.pre_exec(move || steps.iter().try_for_each(S::take).map_err(std::io::Error::from));
     }
 }
 

@@ -1,7 +1,7 @@
 use bulkhead_abi::{Rule, Verdict};
 
 use super::*;
-use crate::prove::behaviour::named;
+use crate::prove::acts::named;
 
 const EPERM: i32 = Errno::EPERM as i32;
 const DONE: Act = Act::Done { before: 100, after: 200, errno: 0 };

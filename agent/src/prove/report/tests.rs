@@ -4,7 +4,7 @@ use super::{
     text::{self, Paint},
     *,
 };
-use crate::prove::{behaviour::named, engine::Sighting, outcome::Finding, promise::Promise};
+use crate::prove::{acts::named, engine::Sighting, outcome::Finding, promise::Promise};
 
 fn trial(name: &str, relation: Relation, rung: Rung, outcome: Outcome) -> Trial {
     let behaviour = named(name).unwrap();
