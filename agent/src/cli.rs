@@ -54,6 +54,9 @@ pub(crate) struct RunArguments {
     /// The configuration file; watched, and read again when it changes
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Write every record as the kernel gave it, in hexadecimal, a line each: for replay tests
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub(crate) record: Option<PathBuf>,
 }
 
 /// `bulkhead doctor`

@@ -2,6 +2,7 @@
 //! was lost on the way.
 
 mod loss;
+mod recorder;
 
 use bulkhead_policy::{
     decode::{self, Record},
@@ -10,6 +11,7 @@ use bulkhead_policy::{
 use jiff::Timestamp;
 
 pub(crate) use loss::Losses;
+pub(crate) use recorder::Recorder;
 
 use crate::kernel::Records;
 
@@ -18,6 +20,7 @@ pub(crate) struct Watch {
     records: Records,
     node: String,
     boot: Timestamp,
+    recorder: Option<Recorder>,
 }
 
 /// What one look at the ring brought.
@@ -32,7 +35,12 @@ pub(crate) struct Drained {
 impl Watch {
     /// A watch over this ring. `boot` is the wall clock's time at boot.
     pub(crate) fn new(records: Records, node: &str, boot: Timestamp) -> Self {
-        Self { records, node: node.to_owned(), boot }
+        Self { records, node: node.to_owned(), boot, recorder: None }
+    }
+
+    /// Keeps a copy of every record as it came.
+    pub(crate) fn record_to(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
     }
 
     /// This node's name.
@@ -54,7 +62,11 @@ impl Watch {
             names,
         };
         let mut drained = Drained::default();
+        let recorder = &mut self.recorder;
         self.records.drain(|bytes| {
+            if let Some(recorder) = recorder {
+                recorder.keep(bytes);
+            }
             let event = to_event(bytes, &context);
             drained.events += 1;
             drained.acts += u64::from(matches!(event.kind, Kind::Act(_)));

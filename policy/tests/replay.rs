@@ -14,6 +14,8 @@
 mod golden;
 #[path = "replay/hostile.rs"]
 mod hostile;
+#[path = "replay/recorded.rs"]
+mod recorded;
 #[path = "replay/records.rs"]
 mod records;
 

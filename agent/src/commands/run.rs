@@ -21,7 +21,7 @@ use crate::{
     },
     report::evidence::{Evidence, EvidenceOptions},
     settings::{self, Watcher},
-    watch::Watch,
+    watch::{Recorder, Watch},
     workloads::{Bundles, Workloads},
 };
 
@@ -52,7 +52,12 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     workloads.scan(&mut guard)?;
     guard.adopt()?;
     let events = guard.take_events().context("the ring of verdicts is taken already")?;
-    let watch = Watch::new(events, &node_name()?, clock::boot_time()?);
+    let mut watch = Watch::new(events, &node_name()?, clock::boot_time()?);
+    if let Some(path) = &arguments.record {
+        let recorder = Recorder::create(path)
+            .with_context(|| format!("cannot record to {}", path.display()))?;
+        watch.record_to(recorder);
+    }
     let Dropped { bounding } = privilege::drop_to(KEPT)?;
     tracing::info!(
         bounding,

@@ -9,7 +9,7 @@ use crate::records::{
 };
 
 /// Compares the events of `records` with `tests/replay/NAME.jsonl` and `NAME.txt`.
-fn golden(name: &str, records: &[Vec<u8>]) {
+pub(crate) fn golden(name: &str, records: &[Vec<u8>]) {
     let node = Node::with_two_tenants();
     let events: Vec<_> = records.iter().map(|bytes| crate::event(bytes, &node)).collect();
     let json = |it| serde_json::to_string(it).unwrap() + "\n";
