@@ -14,6 +14,7 @@ mod btf;
 mod guard;
 mod hooks;
 mod ladder;
+mod links;
 mod offsets;
 mod records;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use aya::{
     maps::{Array, MapData},
     programs::{
         BtfTracePoint, CgroupAttachMode, CgroupDevice, CgroupSysctl, FEntry, Lsm, ProgramError,
+        links::FdLink,
     },
 };
 use bulkhead_abi::{Rule, Rung};
@@ -15,6 +16,7 @@ use super::{
     btf::Btf,
     hooks::{By, HOOKS, Hook, SUBSTITUTES},
     ladder::{HookStatus, Ladder, RuleStatus, State, state_of},
+    links::{Links, let_go},
 };
 use crate::node::cgroupfs::CgroupTree;
 
@@ -27,24 +29,24 @@ pub(super) fn attach_tracepoint(
     ebpf: &mut Ebpf,
     name: &str,
     btf: &AyaBtf,
-) -> Result<(), ProgramError> {
+) -> Result<FdLink, ProgramError> {
     let program: &mut BtfTracePoint = ebpf
         .program_mut(&format!("tp_{name}"))
         .ok_or(ProgramError::NotLoaded)
         .and_then(TryInto::try_into)?;
     program.load(name, btf)?;
-    program.attach()?;
-    Ok(())
+    let id = program.attach()?;
+    Ok(program.take_link(id)?.into())
 }
 
-fn attach_lsm(ebpf: &mut Ebpf, hook: &str, btf: &AyaBtf) -> Result<(), ProgramError> {
+fn attach_lsm(ebpf: &mut Ebpf, hook: &str, btf: &AyaBtf) -> Result<FdLink, ProgramError> {
     let program: &mut Lsm = ebpf
         .program_mut(&format!("lsm_{hook}"))
         .ok_or(ProgramError::NotLoaded)
         .and_then(TryInto::try_into)?;
     program.load(hook, btf)?;
-    program.attach()?;
-    Ok(())
+    let id = program.attach()?;
+    Ok(program.take_link(id)?.into())
 }
 
 fn attach_fentry(
@@ -52,14 +54,14 @@ fn attach_fentry(
     hook: &str,
     function: &str,
     btf: &AyaBtf,
-) -> Result<(), ProgramError> {
+) -> Result<FdLink, ProgramError> {
     let program: &mut FEntry = ebpf
         .program_mut(&format!("fentry_{hook}"))
         .ok_or(ProgramError::NotLoaded)
         .and_then(TryInto::try_into)?;
     program.load(function, btf)?;
-    program.attach()?;
-    Ok(())
+    let id = program.attach()?;
+    Ok(program.take_link(id)?.into())
 }
 
 /// What the canary found out about one kind of program.
@@ -74,9 +76,10 @@ fn canary(ebpf: &mut Ebpf, rung: Rung, btf: &AyaBtf, state: &mut Array<MapData, 
         Rung::Lsm => attach_lsm(ebpf, "task_prctl", btf),
         _ => attach_fentry(ebpf, "task_prctl", "security_task_prctl", btf),
     };
-    if let Err(error) = attached {
-        return Canary::Silent(brief(&error));
-    }
+    let link = match attached {
+        Ok(link) => link,
+        Err(error) => return Canary::Silent(brief(&error)),
+    };
     let heard = match state.set(STATE_CANARY, 0, 0) {
         Ok(()) => {
             nix::sys::prctl::get_dumpable().is_ok()
@@ -84,24 +87,11 @@ fn canary(ebpf: &mut Ebpf, rung: Rung, btf: &AyaBtf, state: &mut Array<MapData, 
         }
         Err(_) => false,
     };
-    detach_canary(ebpf, rung);
+    let_go(link);
     if heard {
         Canary::Fires
     } else {
         Canary::Silent("programs load and attach but are never called".to_owned())
-    }
-}
-
-fn detach_canary(ebpf: &mut Ebpf, rung: Rung) {
-    let name = if rung == Rung::Lsm { "lsm_task_prctl" } else { "fentry_task_prctl" };
-    let unloaded = match ebpf.program_mut(name) {
-        Some(aya::programs::Program::Lsm(program)) => program.unload(),
-        Some(aya::programs::Program::FEntry(program)) => program.unload(),
-        _ => Ok(()),
-    };
-    if let Err(error) = unloaded {
-        // It only ever writes one word of our own map; staying attached costs a prctl some time.
-        tracing::warn!(program = name, error = %brief(&error), "the canary stays attached");
     }
 }
 
@@ -111,16 +101,19 @@ pub(super) fn attach_hooks(
     btf: &Btf,
     kernel_btf: &AyaBtf,
     state: &mut Array<MapData, u64>,
+    links: &mut Links,
 ) -> Ladder {
     let active_lsm = std::fs::read_to_string("/sys/kernel/security/lsm").ok();
     let lsm = canary(ebpf, Rung::Lsm, kernel_btf, state);
     let fentry = canary(ebpf, Rung::Fentry, kernel_btf, state);
-    let hooks: Vec<HookStatus> =
-        HOOKS.iter().map(|hook| attach_hook(ebpf, hook, btf, kernel_btf, &lsm, &fentry)).collect();
-    let mut cgroup_programs = CgroupPrograms::default();
+    let hooks: Vec<HookStatus> = HOOKS
+        .iter()
+        .map(|hook| attach_hook(ebpf, hook, btf, kernel_btf, &lsm, &fentry, links))
+        .collect();
+    let mut stand_ins = StandIns { links, device: None, sysctl: None };
     let rules = Rule::ALL
         .iter()
-        .map(|rule| rule_status(*rule, &hooks, ebpf, kernel_btf, &mut cgroup_programs))
+        .map(|rule| rule_status(*rule, &hooks, ebpf, kernel_btf, &mut stand_ins))
         .collect();
     let advice = advice(&lsm, &fentry, active_lsm.as_deref());
     Ladder { kernel: kernel_release(), active_lsm, advice, rules, hooks }
@@ -133,6 +126,7 @@ fn attach_hook(
     kernel_btf: &AyaBtf,
     lsm: &Canary,
     fentry: &Canary,
+    links: &mut Links,
 ) -> HookStatus {
     let mut why = Vec::new();
     match lsm {
@@ -140,7 +134,10 @@ fn attach_hook(
             why.push("this kernel has no such LSM hook".to_owned());
         }
         Canary::Fires => match attach_lsm(ebpf, hook.name, kernel_btf) {
-            Ok(()) => return HookStatus { hook: hook.name, rung: Rung::Lsm, why: String::new() },
+            Ok(link) => {
+                links.hold(link);
+                return HookStatus { hook: hook.name, rung: Rung::Lsm, why: String::new() };
+            }
             Err(error) => why.push(format!("LSM: {}", brief(&error))),
         },
         // The reason is one for all hooks: the advice tells it once.
@@ -151,7 +148,8 @@ fn attach_hook(
             why.push(format!("this kernel has no function {}", hook.function));
         }
         Canary::Fires => match attach_fentry(ebpf, hook.name, hook.function, kernel_btf) {
-            Ok(()) => {
+            Ok(link) => {
+                links.hold(link);
                 return HookStatus { hook: hook.name, rung: Rung::Fentry, why: why.join("; ") };
             }
             Err(error) => why.push(format!("fentry: {}", brief(&error))),
@@ -167,7 +165,7 @@ fn rule_status(
     hooks: &[HookStatus],
     ebpf: &mut Ebpf,
     btf: &AyaBtf,
-    cgroup_programs: &mut CgroupPrograms,
+    stand_ins: &mut StandIns<'_>,
 ) -> RuleStatus {
     let served = HOOKS.iter().zip(hooks).filter(|(hook, _)| hook.rules.contains(&rule));
     let weakest = served.max_by_key(|(_, status)| status.rung).map(|(_, status)| status);
@@ -179,7 +177,7 @@ fn rule_status(
     let mut complete = true;
     if rung == Rung::Blind {
         for substitute in SUBSTITUTES.iter().filter(|substitute| substitute.rule == rule) {
-            match stand_in(substitute.by, ebpf, btf, cgroup_programs) {
+            match stand_ins.attach(substitute.by, ebpf, btf) {
                 Ok(found) => {
                     (rung, complete) = (found, substitute.complete);
                     why = format!("meets {}; {why}", substitute.meets);
@@ -247,38 +245,33 @@ fn brief(error: &ProgramError) -> String {
     }
 }
 
-/// Attaches what stands in for a rule, and says on which rung it is.
-fn stand_in(
-    by: By,
-    ebpf: &mut Ebpf,
-    btf: &AyaBtf,
-    cgroup_programs: &mut CgroupPrograms,
-) -> Result<Rung, String> {
-    match by {
-        By::Tracepoint(name) => match attach_tracepoint(ebpf, name, btf) {
-            Ok(()) => Ok(Rung::Tracepoint),
-            Err(error) => Err(format!("tracepoint: {}", brief(&error))),
-        },
-        By::Device => cgroup_programs.device(ebpf).map(|()| Rung::Cgroup),
-        By::Sysctl => cgroup_programs.sysctl(ebpf).map(|()| Rung::Cgroup),
-    }
-}
-
-/// The cgroup programs, each attached once, at the root of the tree: the host is let pass by the
-/// same lookup as everywhere.
-#[derive(Default)]
-struct CgroupPrograms {
+/// What stands in where hooks cannot be attached. The cgroup programs are attached once each, at
+/// the root of the tree: the host is let pass by the same lookup as everywhere.
+struct StandIns<'a> {
+    links: &'a mut Links,
     device: Option<Result<(), String>>,
     sysctl: Option<Result<(), String>>,
 }
 
-impl CgroupPrograms {
-    fn device(&mut self, ebpf: &mut Ebpf) -> Result<(), String> {
-        self.device.get_or_insert_with(|| attach_device(ebpf)).clone()
-    }
-
-    fn sysctl(&mut self, ebpf: &mut Ebpf) -> Result<(), String> {
-        self.sysctl.get_or_insert_with(|| attach_sysctl(ebpf)).clone()
+impl StandIns<'_> {
+    /// Attaches one, and says on which rung it is.
+    fn attach(&mut self, by: By, ebpf: &mut Ebpf, btf: &AyaBtf) -> Result<Rung, String> {
+        match by {
+            By::Tracepoint(name) => {
+                let link = attach_tracepoint(ebpf, name, btf)
+                    .map_err(|error| format!("tracepoint: {}", brief(&error)))?;
+                self.links.hold(link);
+                Ok(Rung::Tracepoint)
+            }
+            By::Device => {
+                self.device.get_or_insert_with(|| attach_device(ebpf)).clone()?;
+                Ok(Rung::Cgroup)
+            }
+            By::Sysctl => {
+                self.sysctl.get_or_insert_with(|| attach_sysctl(ebpf)).clone()?;
+                Ok(Rung::Cgroup)
+            }
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     attach::{attach_hooks, attach_tracepoint},
     btf::{Btf, BtfError, VMLINUX},
     ladder::Ladder,
+    links::Links,
     offsets,
 };
 
@@ -98,7 +99,9 @@ fn map_error(action: &'static str) -> impl FnOnce(aya::maps::MapError) -> MapErr
 
 /// The loaded kernel side. Dropping it detaches everything.
 pub(crate) struct Guard {
-    /// Keeps programs and links.
+    /// Keeps the programs attached.
+    _links: Links,
+    /// Keeps the programs.
     ebpf: Ebpf,
     cgroups: HashMap<MapData, u64, Identity>,
     levels: Array<MapData, LevelTable>,
@@ -121,13 +124,15 @@ impl Guard {
         let kernel_btf =
             AyaBtf::from_sys_fs().map_err(|source| LoadError::Object(Box::new(source.into())))?;
         let mut ebpf = load_object(&btf)?;
+        let mut links = Links::default();
         for name in LIFECYCLE {
-            attach_tracepoint(&mut ebpf, name, &kernel_btf).map_err(|source| {
+            let link = attach_tracepoint(&mut ebpf, name, &kernel_btf).map_err(|source| {
                 LoadError::Program { program: format!("tp_btf/{name}"), source: Box::new(source) }
             })?;
+            links.hold(link);
         }
         let mut state: Array<_, u64> = take(&mut ebpf, "STATE")?;
-        let ladder = attach_hooks(&mut ebpf, &btf, &kernel_btf, &mut state);
+        let ladder = attach_hooks(&mut ebpf, &btf, &kernel_btf, &mut state, &mut links);
         load_adoption(&mut ebpf, &kernel_btf).map_err(|source| LoadError::Program {
             program: "iter/task".to_owned(),
             source: Box::new(source),
@@ -145,6 +150,7 @@ impl Guard {
             lifecycle: Some(Records::new(lifecycle)),
             state,
             ladder,
+            _links: links,
             ebpf,
         };
         guard.write_sensitive_files().map_err(LoadError::Sensitive)?;
