@@ -4,6 +4,8 @@
 mod loss;
 mod recorder;
 
+use std::os::fd::{AsFd, OwnedFd};
+
 use bulkhead_policy::{
     decode::{self, Record},
     event::{Architecture, Context, Event, Kind, Malformed, Names},
@@ -41,6 +43,11 @@ impl Watch {
     /// Keeps a copy of every record as it came.
     pub(crate) fn record_to(&mut self, recorder: Recorder) {
         self.recorder = Some(recorder);
+    }
+
+    /// What becomes readable when the kernel side wakes its reader: at once for refusals.
+    pub(crate) fn wake(&self) -> std::io::Result<OwnedFd> {
+        self.records.as_fd().try_clone_to_owned()
     }
 
     /// This node's name.

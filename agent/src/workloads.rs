@@ -15,6 +15,7 @@
 
 mod bundle;
 mod placement;
+mod retries;
 mod table;
 
 pub(crate) use bundle::Bundles;

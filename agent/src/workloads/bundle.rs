@@ -15,6 +15,9 @@ use serde::Deserialize;
 /// A bundle's configuration is some tens of kilobytes; more is not read.
 const MAX_CONFIG: u64 = 8 << 20;
 
+/// State files that are read to find one container.
+const MAX_STATES: usize = 1_024;
+
 /// containerd keeps a directory for each namespace here (runtime v2 tasks).
 const CONTAINERD_TASKS: &str = "run/containerd/io.containerd.runtime.v2.task";
 /// CRI-O and Podman: container storage's overlay driver, as root.
@@ -23,6 +26,27 @@ const STORAGE: [&str; 2] =
 /// State directories of the low-level runtimes, for containers that nothing above them made.
 const RUNTIME_STATE: [(&str, &str, &str); 2] =
     [("run/runc", "state.json", "runc"), ("run/crun", "status", "crun")];
+
+/// Where a low-level runtime says a container's cgroup is: runc's state.json has a path for each
+/// controller, with the mount in front; crun's status has one, without.
+#[derive(Deserialize)]
+struct RuntimeState {
+    #[serde(default)]
+    cgroup_paths: std::collections::BTreeMap<String, String>,
+    #[serde(default, rename = "cgroup-path")]
+    cgroup_path: String,
+}
+
+impl RuntimeState {
+    fn is_at(&self, path: &str, mount: &Path) -> bool {
+        let below = |full: &String| {
+            let below = Path::new(full).strip_prefix(mount).ok();
+            below.is_some_and(|below| Path::new("/").join(below) == Path::new(path))
+        };
+        self.cgroup_path.trim_matches('/') == path.trim_matches('/')
+            || self.cgroup_paths.values().any(below)
+    }
+}
 
 /// What a bundle tells.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,12 +97,14 @@ struct OciConfiguration {
 #[derive(Clone, Debug)]
 pub(crate) struct Bundles {
     root: PathBuf,
+    /// Where the runtimes see cgroup v2.
+    cgroups: PathBuf,
 }
 
 impl Bundles {
     /// Bundles of this machine (`/`), or of a tree that looks like one.
     pub(crate) fn below(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), cgroups: PathBuf::from("/sys/fs/cgroup") }
     }
 
     /// What is known of the container called `id`. `None`: no runtime has a bundle of that name
@@ -100,6 +126,25 @@ impl Bundles {
                 ..Bundle::default()
             })
         }))
+    }
+
+    /// The container of a low-level runtime whose cgroup is at `path`, and its id: such a cgroup
+    /// may be called anything.
+    pub(crate) fn find_by_cgroup(&self, path: &str) -> Option<(String, Bundle)> {
+        RUNTIME_STATE.iter().find_map(|(directory, file, runtime)| {
+            let containers = std::fs::read_dir(self.root.join(directory)).ok()?;
+            containers.flatten().take(MAX_STATES).find_map(|container| {
+                let text = std::fs::read(container.path().join(file)).ok()?;
+                let state: RuntimeState = serde_json::from_slice(&text).ok()?;
+                let id = container.file_name().into_string().ok()?;
+                state.is_at(path, &self.cgroups).then(|| {
+                    let runtime = Some((*runtime).to_owned());
+                    let bundle =
+                        Bundle { container: Some(id.clone()), runtime, ..Bundle::default() };
+                    (id, bundle)
+                })
+            })
+        })
     }
 
     fn candidates(&self, id: &str) -> Vec<(PathBuf, Option<&'static str>)> {
@@ -198,6 +243,21 @@ mod tests {
         let bundle = Bundles::below(root.path()).find("demo").unwrap().unwrap();
         assert_eq!(bundle.runtime.as_deref(), Some("runc"));
         assert_eq!(bundle.namespace, None);
+    }
+
+    #[test]
+    fn a_plain_container_is_found_by_its_cgroup() {
+        let root = tempfile::tempdir().unwrap();
+        let runc = r#"{"cgroup_paths":{"":"/sys/fs/cgroup/own/name"}}"#;
+        write(root.path(), "run/runc/demo/state.json", runc);
+        write(root.path(), "run/crun/other/status", r#"{"cgroup-path":"/own/second"}"#);
+        let bundles = Bundles::below(root.path());
+        let find = |path| bundles.find_by_cgroup(path);
+        let (id, bundle) = find("/own/name").unwrap();
+        assert_eq!((id.as_str(), bundle.runtime.as_deref()), ("demo", Some("runc")));
+        assert_eq!(find("/own/second").unwrap().0, "other");
+        assert_eq!(find("/own"), None);
+        assert_eq!(find("/own/name/below"), None);
     }
 
     #[test]

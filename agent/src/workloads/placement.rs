@@ -137,6 +137,12 @@ fn other(path: &str, policy: &Policy, bundles: &Bundles) -> Result<Placement, Bu
                 runtime,
             })
         }
-        None => Placement::Host,
+        None => match bundles.find_by_cgroup(path) {
+            Some((id, bundle)) => {
+                let runtime = bundle.runtime.clone();
+                Placement::Container(Found { bundle, id: Some(id), pod_path: None, runtime })
+            }
+            None => Placement::Host,
+        },
     })
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     path::Path,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use bulkhead_abi::{
@@ -18,22 +18,12 @@ use bulkhead_policy::{
 use super::{
     bundle::Bundles,
     placement::{Found, Placement, WorkloadError, place},
+    retries::Retries,
 };
 use crate::{kernel::Guard, node::cgroupfs::CgroupTree};
 
 /// Containers that are gone and still remembered, for records that come late.
 const REMEMBERED: usize = 1_024;
-/// When a container that could not be named is looked at again: bundles are written within
-/// milliseconds of the cgroup, and what is not there after some seconds will hardly come.
-const RETRIES: [Duration; 6] = [
-    Duration::from_millis(5),
-    Duration::from_millis(20),
-    Duration::from_millis(100),
-    Duration::from_millis(500),
-    Duration::from_secs(2),
-    Duration::from_secs(10),
-];
-
 /// One container.
 #[derive(Clone, Debug)]
 pub(crate) struct Workload {
@@ -42,14 +32,6 @@ pub(crate) struct Workload {
     /// What the kernel's map says.
     pub(crate) identity: Identity,
     container: event::Container,
-}
-
-/// A cgroup to look at again.
-struct Retry {
-    cgroup: u64,
-    path: String,
-    attempt: usize,
-    at: Instant,
 }
 
 /// Why a cgroup is looked at.
@@ -80,9 +62,11 @@ pub(crate) struct Workloads {
     /// Directories in which containers can be made, by cgroup id: what `made` needs of parents.
     directories: HashMap<u64, String>,
     containers: HashMap<u64, Workload>,
+    /// The cgroup paths of the containers that are there.
+    paths: HashMap<String, u64>,
     pods: HashMap<u64, event::Pod>,
     gone: VecDeque<u64>,
-    retries: Vec<Retry>,
+    retries: Retries,
 }
 
 impl Workloads {
@@ -100,9 +84,10 @@ impl Workloads {
             numbers: TenantNumbers::new(),
             directories: HashMap::new(),
             containers: HashMap::new(),
+            paths: HashMap::new(),
             pods: HashMap::new(),
             gone: VecDeque::new(),
-            retries: Vec::new(),
+            retries: Retries::default(),
             policy: policy.clone(),
         };
         for (prefix, kind) in SCOPE_NAMES {
@@ -222,7 +207,7 @@ impl Workloads {
     /// A cgroup was removed, and the kernel's entry with it.
     pub(crate) fn removed(&mut self, record: &CgroupGone) {
         self.directories.remove(&record.cgroup);
-        self.retries.retain(|retry| retry.cgroup != record.cgroup);
+        self.retries.forget(record.cgroup);
         if self.containers.contains_key(&record.cgroup) {
             self.remember(record.cgroup);
         }
@@ -230,14 +215,11 @@ impl Workloads {
 
     /// Looks again at what could not be named, where the time has come. Says when to come again.
     pub(crate) fn retry(&mut self, guard: &mut Guard) -> Result<Option<Instant>, WorkloadError> {
-        let now = Instant::now();
-        let (due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.retries).into_iter().partition(|retry| retry.at <= now);
-        self.retries = later;
-        for retry in due {
-            self.place_one(retry.cgroup, &retry.path, Look::Again(retry.attempt + 1), guard)?;
+        for retry in self.retries.due() {
+            let look = Look::Again(retry.attempt + 1);
+            self.place_one(retry.cgroup, &retry.path, look, guard)?;
         }
-        Ok(self.retries.iter().map(|retry| retry.at).min())
+        Ok(self.retries.next())
     }
 
     /// Cgroups that tenants claim and that do not exist (yet), with the tenant's name.
@@ -288,10 +270,13 @@ impl Workloads {
         look: Look,
         guard: &mut Guard,
     ) -> Result<(), WorkloadError> {
-        let placement = place(path, &self.policy, &self.bundles).unwrap_or_else(|error| {
-            tracing::warn!(path, error = %chain(&error), "a container's bundle cannot be read");
-            Placement::Unnamed
-        });
+        let placement = match self.container_around(path) {
+            Some(container) => Placement::Inside(container),
+            None => place(path, &self.policy, &self.bundles).unwrap_or_else(|error| {
+                tracing::warn!(path, error = %chain(&error), "a container's bundle cannot be read");
+                Placement::Unnamed
+            }),
+        };
         match placement {
             Placement::Container(found) => return self.name_container(id, path, found, guard),
             Placement::Inside(container) => {
@@ -315,7 +300,9 @@ impl Workloads {
                 self.directories.insert(id, path.to_owned());
                 guard.forget(id)?;
                 if let Look::Again(attempt) = look {
-                    self.look_again_at_host(id, path, attempt);
+                    // A plain runtime's state appears after the cgroup; whatever stays the host's
+                    // is left alone in the end.
+                    let _again = self.retries.wait(id, path, attempt);
                 }
             }
         }
@@ -360,6 +347,7 @@ impl Workloads {
         }
         let container = container_of(&found, path);
         self.gone.retain(|gone| *gone != id);
+        self.paths.insert(path.to_owned(), id);
         self.containers.insert(id, Workload { assignment, identity, container });
         Ok(())
     }
@@ -378,36 +366,26 @@ impl Workloads {
         Identity { container, pod, tenant, slot: self.slots.slot(assignment), flags }
     }
 
+    /// The path of the container that the cgroup at `path` lies in, if one is known: a path alone
+    /// does not tell it of a container whose cgroup may be called anything.
+    fn container_around(&self, path: &str) -> Option<String> {
+        let parents = Path::new(path).ancestors().skip(1);
+        parents
+            .filter_map(Path::to_str)
+            .find(|parent| self.paths.contains_key(*parent))
+            .map(str::to_owned)
+    }
+
     fn by_path(&self, path: &str) -> Option<&Workload> {
-        let id = self.tree.id(Path::new(path)).ok()?;
-        self.containers.get(&id)
+        self.containers.get(self.paths.get(path)?)
     }
 
     fn look_again(&mut self, cgroup: u64, path: &str, attempt: usize) {
-        match RETRIES.get(attempt) {
-            Some(after) => self.retries.push(Retry {
-                cgroup,
-                path: path.to_owned(),
-                attempt,
-                at: Instant::now() + *after,
-            }),
-            None => tracing::warn!(
+        if !self.retries.wait(cgroup, path, attempt) {
+            tracing::warn!(
                 path,
                 "no runtime has a bundle for this container: it keeps the strictest level"
-            ),
-        }
-    }
-
-    /// A plain runtime's container is called as its cgroup, and its state appears after the
-    /// cgroup. Whatever stays the host's is left alone after the short retries.
-    fn look_again_at_host(&mut self, cgroup: u64, path: &str, attempt: usize) {
-        if let Some(after) = RETRIES.get(attempt).filter(|_| attempt < 5) {
-            self.retries.push(Retry {
-                cgroup,
-                path: path.to_owned(),
-                attempt,
-                at: Instant::now() + *after,
-            });
+            );
         }
     }
 
@@ -417,6 +395,7 @@ impl Workloads {
             return;
         }
         self.gone.push_back(id);
+        self.paths.retain(|_, known| *known != id);
         if self.gone.len() > REMEMBERED
             && let Some(oldest) = self.gone.pop_front()
             && let Some(workload) = self.containers.remove(&oldest)

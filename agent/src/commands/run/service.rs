@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    os::fd::OwnedFd,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -45,6 +46,8 @@ pub(super) struct Service {
     guard: Guard,
     workloads: Workloads,
     watch: Watch,
+    /// Readable when a refusal has been recorded.
+    refusals: AsyncFd<OwnedFd>,
     lifecycle: AsyncFd<Records>,
     evidence: Evidence,
     metrics: Arc<Metrics>,
@@ -76,15 +79,16 @@ impl Service {
         let address = server.address().unwrap_or(address);
         tracing::info!(%address, "serving /metrics, /healthz and /readyz");
         let lifecycle = guard.take_lifecycle().context("the lifecycle ring is taken already")?;
-        #[expect(
-            deprecated,
-            reason = "`Records` owns its descriptor for life; `register` is unsafe"
-        )]
-        let lifecycle = AsyncFd::new(lifecycle).context("cannot wait for the lifecycle ring")?;
+        let refusals = watch.wake().context("cannot wait for verdicts")?;
+        #[expect(deprecated, reason = "both own their descriptors for life; `register` is unsafe")]
+        let (lifecycle, refusals) = (AsyncFd::new(lifecycle), AsyncFd::new(refusals));
+        let lifecycle = lifecycle.context("cannot wait for the lifecycle ring")?;
+        let refusals = refusals.context("cannot wait for verdicts")?;
         Ok(Self {
             guard,
             workloads,
             watch,
+            refusals,
             lifecycle,
             evidence,
             metrics,
@@ -143,6 +147,10 @@ impl Service {
                 ready = self.lifecycle.readable_mut() => {
                     ready.context("cannot wait for the lifecycle ring")?.clear_ready();
                     self.take_lifecycle()?;
+                }
+                ready = self.refusals.readable_mut() => {
+                    ready.context("cannot wait for verdicts")?.clear_ready();
+                    self.take_events()?;
                 }
                 _ = look.tick() => self.take_events()?,
                 _ = tick.tick() => self.tick()?,
