@@ -1,7 +1,7 @@
 //! The table itself, and its copy in the kernel.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     path::Path,
     time::Instant,
 };
@@ -65,6 +65,7 @@ pub(crate) struct Workloads {
     /// The cgroup paths of the containers that are there.
     paths: HashMap<String, u64>,
     pods: HashMap<u64, event::Pod>,
+    unnamed: HashSet<u64>,
     gone: VecDeque<u64>,
     retries: Retries,
 }
@@ -86,6 +87,7 @@ impl Workloads {
             containers: HashMap::new(),
             paths: HashMap::new(),
             pods: HashMap::new(),
+            unnamed: HashSet::new(),
             gone: VecDeque::new(),
             retries: Retries::default(),
             policy: policy.clone(),
@@ -161,7 +163,7 @@ impl Workloads {
             );
             guard.set_overflow()?;
         }
-        let mut present = std::collections::HashSet::with_capacity(walk.cgroups.len());
+        let mut present = HashSet::with_capacity(walk.cgroups.len());
         for cgroup in &walk.cgroups {
             present.insert(cgroup.id);
             if let Some(path) = cgroup.path.to_str() {
@@ -179,6 +181,7 @@ impl Workloads {
             self.remember(id);
         }
         self.directories.retain(|id, _| present.contains(id));
+        self.unnamed.retain(|id| present.contains(id));
         Ok(())
     }
 
@@ -207,6 +210,7 @@ impl Workloads {
     /// A cgroup was removed, and the kernel's entry with it.
     pub(crate) fn removed(&mut self, record: &CgroupGone) {
         self.directories.remove(&record.cgroup);
+        self.unnamed.remove(&record.cgroup);
         self.retries.forget(record.cgroup);
         if self.containers.contains_key(&record.cgroup) {
             self.remember(record.cgroup);
@@ -241,15 +245,9 @@ impl Workloads {
             .map(|(_, workload)| workload)
     }
 
-    /// Workloads that nobody has named yet.
-    pub(crate) fn unattributed(&self, guard: &Guard) -> usize {
-        let entries = guard.identities();
-        entries
-            .iter()
-            .filter(|(id, entry)| {
-                entry.container == *id && entry.flags & identity_flag::UNCONFIRMED != 0
-            })
-            .count()
+    /// Containers that nobody has named yet.
+    pub(crate) fn unattributed(&self) -> usize {
+        self.unnamed.len()
     }
 
     fn path_of(&self, record: &CgroupMade, parent: &str) -> Option<String> {
@@ -292,6 +290,7 @@ impl Workloads {
             }
             Placement::Claimed(tenant) => self.claim_directory(id, path, &tenant, guard)?,
             Placement::Unnamed => {
+                self.unnamed.insert(id);
                 let flags = identity_flag::UNCONFIRMED;
                 guard.set_identity(id, Identity { container: id, flags, ..pending() })?;
                 self.look_again(id, path, look.attempt());
@@ -347,6 +346,7 @@ impl Workloads {
         }
         let container = container_of(&found, path);
         self.gone.retain(|gone| *gone != id);
+        self.unnamed.remove(&id);
         self.paths.insert(path.to_owned(), id);
         self.containers.insert(id, Workload { assignment, identity, container });
         Ok(())

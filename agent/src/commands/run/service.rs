@@ -146,15 +146,23 @@ impl Service {
                 _ = interrupt.recv() => return Ok(()),
                 ready = self.lifecycle.readable_mut() => {
                     ready.context("cannot wait for the lifecycle ring")?.clear_ready();
-                    self.take_lifecycle()?;
+                    self.survive(Self::take_lifecycle);
                 }
                 ready = self.refusals.readable_mut() => {
                     ready.context("cannot wait for verdicts")?.clear_ready();
-                    self.take_events()?;
+                    self.survive(Self::take_events);
                 }
-                _ = look.tick() => self.take_events()?,
-                _ = tick.tick() => self.tick()?,
+                _ = look.tick() => self.survive(Self::take_events),
+                _ = tick.tick() => self.survive(Self::tick),
             }
+        }
+    }
+
+    /// Does a part of the work. What goes wrong with one container, a full map for instance, must
+    /// not end the agent for all: what is attached goes on deciding, and this is told.
+    fn survive(&mut self, part: fn(&mut Self) -> anyhow::Result<()>) {
+        if let Err(error) = part(self) {
+            tracing::error!("the agent goes on, but not all is done: {error:#}");
         }
     }
 
@@ -222,7 +230,7 @@ impl Service {
         let counts = self.guard.counts()?;
         self.metrics.fold_counts(&counts, |tenant| self.workloads.tenant(tenant));
         self.metrics.fold_uncounted(&self.guard.uncounted()?);
-        self.metrics.set_unattributed(self.workloads.unattributed(&self.guard));
+        self.metrics.set_unattributed(self.workloads.unattributed());
         self.set_container_metrics();
         for event in self.losses.tell(&counts, &self.workloads, self.watch.node()) {
             self.evidence.append(event);
