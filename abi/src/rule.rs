@@ -80,6 +80,8 @@ rules! {
     BpfFilesystem = 67,
     /// A block device node is opened.
     BlockDevice = 68,
+    /// A control file of a cgroup outside one's own is opened for writing, or a process is put there.
+    CgroupControl = 69,
     /// A kernel crypto socket (AF_ALG).
     SocketAlg = 80,
     /// A packet or raw socket.

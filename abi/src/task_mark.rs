@@ -1,6 +1,6 @@
 //! What the kernel side remembers of one task.
 
-use crate::verdict::byte_enum;
+use crate::{Identity, verdict::byte_enum};
 
 byte_enum! {
     /// Where a task stands between the runtime's set-up and the workload.
@@ -29,4 +29,11 @@ pub struct TaskMark {
     /// The address of its memory map when it was marked: the same at an exec means that this exec
     /// was under way already.
     pub memory: u64,
+    /// 1 once `origin` is set.
+    pub origin_known: u32,
+    /// 1 when a workload put it where that workload is not at home: then `origin` says whose it is,
+    /// whatever cgroup it is in.
+    pub moved: u32,
+    /// The workload that it is a part of, as its entry was when it executed its program.
+    pub origin: Identity,
 }

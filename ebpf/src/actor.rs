@@ -5,27 +5,67 @@ use bulkhead_abi::{Identity, TaskState};
 
 use crate::{
     kernel::{self, Cgroup, Task},
-    maps::{CGROUPS, STATE, STATE_OVERFLOW, TASKS},
+    maps::{CGROUPS, STATE, STATE_MOVED, STATE_OVERFLOW, TASKS},
 };
 
 /// A workload's process that is doing something.
 #[derive(Clone, Copy)]
 pub struct Actor {
     pub cgroup: u64,
+    /// The cgroup that counts as its own: where it is, or 0 once it was moved out of its own.
+    pub home: u64,
     pub identity: Identity,
 }
 
 impl Actor {
-    /// The current task, if it belongs to a workload. One lookup.
+    /// The current task, if it belongs to a workload: by its cgroup, or by where it came from if a
+    /// workload has put it elsewhere.
     #[inline(always)]
     pub fn current() -> Option<Self> {
+        let mut actor = Self::in_cgroup();
+        if moved_once() {
+            if let Some(origin) = origin_of(Task::current()) {
+                actor.identity = origin;
+                actor.home = 0;
+            }
+        }
+        if actor.identity.is_host() { None } else { Some(actor) }
+    }
+
+    /// The same by the cgroup alone, for programs that have no task storage.
+    #[inline(always)]
+    pub fn by_cgroup() -> Option<Self> {
+        let actor = Self::in_cgroup();
+        if actor.identity.is_host() { None } else { Some(actor) }
+    }
+
+    /// One lookup.
+    #[inline(always)]
+    fn in_cgroup() -> Self {
         let cgroup = unsafe { bpf_get_current_cgroup_id() };
         let identity = match unsafe { CGROUPS.get(&cgroup) } {
             Some(identity) => *identity,
             None => inherited(Task::current().cgroup()),
         };
-        if identity.is_host() { None } else { Some(Self { cgroup, identity }) }
+        Self { cgroup, home: cgroup, identity }
     }
+}
+
+/// Whether a workload has ever put a task outside its own cgroups.
+#[inline(always)]
+pub fn moved_once() -> bool {
+    matches!(STATE.get(STATE_MOVED), Some(1))
+}
+
+/// Whose a task is.
+#[inline(always)]
+pub fn identity_of_task(task: Task) -> Identity {
+    if moved_once() {
+        if let Some(origin) = origin_of(task) {
+            return origin;
+        }
+    }
+    identity_of(task.cgroup())
 }
 
 /// Whose the cgroup is.
@@ -70,6 +110,34 @@ pub extern "C" fn nearest_entry(cgroup: u64) -> u64 {
         }
     }
     0
+}
+
+/// The workload that a task came from, if a workload has put it outside its own cgroups: a task
+/// does not become somebody else by leaving.
+#[inline(always)]
+pub fn origin_of(task: Task) -> Option<Identity> {
+    match TASKS.get(task.leader()) {
+        Some(mark) if mark.moved == 1 => Some(present(&mark.origin)),
+        _ => None,
+    }
+}
+
+/// The workload that a task is a part of, wherever it has gone meanwhile.
+#[inline(always)]
+pub fn workload_of(task: Task) -> Option<Identity> {
+    match TASKS.get(task.leader()) {
+        Some(mark) if mark.origin_known == 1 => Some(present(&mark.origin)),
+        _ => None,
+    }
+}
+
+/// What has become of an entry since it was copied: its container may have been named.
+#[inline(always)]
+fn present(copied: &Identity) -> Identity {
+    match unsafe { CGROUPS.get(&copied.container) } {
+        Some(identity) => *identity,
+        None => *copied,
+    }
 }
 
 /// Where a task stands between set-up and workload.

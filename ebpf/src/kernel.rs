@@ -368,6 +368,12 @@ pub fn inode_facts(inode: u64) -> (u64, u32, u64, u32, u32) {
     )
 }
 
+/// The number of the inode at `address`.
+#[inline(always)]
+pub fn inode_number(address: u64) -> u64 {
+    read_at(address, &INODE_INO)
+}
+
 /// Links to the inode at `address`.
 #[inline(always)]
 pub fn inode_links(address: u64) -> u32 {

@@ -1,20 +1,21 @@
 //! Who is who: cgroups made and removed, tasks placed, forked and executed. All on BTF
 //! tracepoints, which every supported kernel has, so that identity never depends on the rung.
 
-use aya_ebpf::{
-    bindings::BPF_RB_FORCE_WAKEUP, helpers::bpf_get_current_cgroup_id, maps::lpm_trie::Key,
-};
+use aya_ebpf::{bindings::BPF_RB_FORCE_WAKEUP, maps::lpm_trie::Key};
 use bulkhead_abi::{
-    CgroupGone, CgroupMade, Identity, Kind, ScopeName, TaskMark, TaskState,
+    CgroupGone, CgroupMade, Identity, Kind, Phase, Relation, Rule, Rung, ScopeName, TaskMark,
+    TaskState,
 };
 use bulkhead_guard::{cgroups, setup};
 
 use crate::{
-    actor,
+    actor::{self, Actor},
     kernel::{self, Arguments, Cgroup, Object, Task},
-    maps::{CGROUPS, LIFECYCLE, SCOPES, STATE, STATE_LIFECYCLE_LOST, STATE_OVERFLOW, TASKS},
+    maps::{
+        CGROUPS, LIFECYCLE, SCOPES, STATE, STATE_LIFECYCLE_LOST, STATE_MOVED, STATE_OVERFLOW, TASKS,
+    },
     record,
-    settle::add_one,
+    settle::{Site, TaskTarget, add_one, on_task},
 };
 
 /// cgroup_mkdir(cgrp, path): the new cgroup has no task yet.
@@ -78,11 +79,15 @@ fn tp_cgroup_rmdir(context: *mut core::ffi::c_void) -> i32 {
 #[unsafe(link_section = "tp_btf/cgroup_attach_task")]
 fn tp_cgroup_attach_task(context: *mut core::ffi::c_void) -> i32 {
     let arguments = Arguments(context);
-    if !Cgroup(arguments.object(0)).is_default_hierarchy() || !current_is_host() {
+    let cgroup = Cgroup(arguments.object(0));
+    if !cgroup.is_default_hierarchy() {
         return 0;
     }
     let task = Task(arguments.object(2));
-    mark(task, setup::placed(actor::state_of(task), true));
+    match mover() {
+        Some(mover) => keep_origin(&mover, task, cgroup.id()),
+        None => mark(task, setup::placed(actor::state_of(task), true)),
+    }
     0
 }
 
@@ -96,10 +101,16 @@ fn tp_sched_process_fork(context: *mut core::ffi::c_void) -> i32 {
         return 0;
     }
     // Another cgroup than the parent's: born there by CLONE_INTO_CGROUP.
-    let entered = child.cgroup() != parent.cgroup() && current_is_host();
-    let state = setup::forked(actor::state_of(parent), entered);
+    let elsewhere = child.cgroup() != parent.cgroup();
+    let state = setup::forked(actor::state_of(parent), elsewhere && current_is_host());
     if !matches!(state, TaskState::Unmarked) {
         mark(child, state);
+        hand_down(parent, child);
+    }
+    if elsewhere {
+        if let Some(mover) = mover() {
+            keep_origin(&mover, child, child.cgroup().id());
+        }
     }
     0
 }
@@ -112,24 +123,25 @@ fn tp_sched_process_exec(context: *mut core::ffi::c_void) -> i32 {
     let task = Task(arguments.object(0));
     match TASKS.get(task.leader()) {
         Some(mark) => {
-            if mark.state != TaskState::Setup as u32 {
-                return 0;
+            if mark.state == TaskState::Setup as u32 {
+                let file = kernel::program_file(arguments.number(2));
+                let exec = setup::Exec {
+                    memory_as_placed: mark.memory == task.memory(),
+                    unlinked_file: kernel::inode_links(kernel::file_inode(file)) == 0,
+                    still_where_placed: mark.placed_in == task.mount_namespace(),
+                };
+                mark.state = setup::executed(TaskState::Setup, exec) as u32;
+                mark.memory = task.memory();
             }
-            let file = kernel::program_file(arguments.number(2));
-            let exec = setup::Exec {
-                memory_as_placed: mark.memory == task.memory(),
-                unlinked_file: kernel::inode_links(kernel::file_inode(file)) == 0,
-                still_where_placed: mark.placed_in == task.mount_namespace(),
-            };
-            mark.state = setup::executed(TaskState::Setup, exec) as u32;
-            mark.memory = task.memory();
         }
         None => {
-            if !current_is_host() {
-                self::mark(task, TaskState::Workload);
+            if current_is_host() {
+                return 0;
             }
+            self::mark(task, TaskState::Workload);
         }
     }
+    set_origin(task);
     0
 }
 
@@ -155,8 +167,81 @@ fn adopt(context: *mut IteratorContext) -> i32 {
         && matches!(actor::state_of(task), TaskState::Unmarked)
     {
         mark(task, TaskState::Workload);
+        set_origin(task);
     }
     0
+}
+
+/// Remembers which workload a task is a part of, once it has executed a program in its cgroup.
+#[inline(always)]
+fn set_origin(task: Task) {
+    let Some(mark) = TASKS.get(task.leader()) else { return };
+    if mark.origin_known == 1 || mark.state != TaskState::Workload as u32 {
+        return;
+    }
+    let identity = actor::identity_of(task.cgroup());
+    if !identity.is_host() {
+        mark.origin = identity;
+        mark.origin_known = 1;
+    }
+}
+
+/// A child is a part of what its parent is a part of.
+#[inline(always)]
+fn hand_down(parent: Task, child: Task) {
+    let Some(from) = TASKS.get(parent.leader()) else { return };
+    if from.origin_known != 1 {
+        return;
+    }
+    let (origin, moved) = (from.origin, from.moved);
+    if let Some(to) = TASKS.get(child.leader()) {
+        to.origin = origin;
+        to.origin_known = 1;
+        to.moved = moved;
+    }
+}
+
+/// The workload that is moving a task, if it is one. When it moves itself it is gone already, so
+/// that its cgroup no longer tells.
+#[inline(always)]
+fn mover() -> Option<Actor> {
+    match actor::workload_of(Task::current()) {
+        Some(identity) => {
+            let cgroup = Task::current().cgroup().id();
+            Some(Actor { cgroup, home: 0, identity })
+        }
+        None => Actor::current(),
+    }
+}
+
+/// A workload's process has put `task` into a cgroup: unless that is a part of its container, the
+/// task stays the workload's wherever it is, and the move is told. (The kernel has no hook that
+/// could refuse it; the opening of `cgroup.procs` is refused in `hooks/files.rs`.)
+#[inline(always)]
+fn keep_origin(mover: &Actor, task: Task, cgroup: u64) {
+    let owner = match unsafe { CGROUPS.get(&cgroup) } {
+        Some(identity) => *identity,
+        None => Identity::HOST,
+    };
+    if cgroups::is_own(&mover.identity, mover.home, &owner, cgroup) {
+        return;
+    }
+    if let Some(moved) = STATE.get_ptr_mut(STATE_MOVED) {
+        // SAFETY: a map value; every writer writes the same.
+        unsafe { *moved = 1 };
+    }
+    if let Some(mark) = TASKS.get_or_create(task.leader()) {
+        mark.state = TaskState::Workload as u32;
+        mark.moved = 1;
+        if mark.origin_known != 1 {
+            mark.origin = mover.identity;
+            mark.origin_known = 1;
+        }
+    }
+    let target = TaskTarget { task, cgroup, identity: owner, setup: false };
+    let site = Site { rung: Rung::Tracepoint, phase: Phase::Done };
+    // A tracepoint refuses nothing: there is no answer to give.
+    let _told = on_task(mover, Rule::CgroupControl, Relation::None, &target, [0; 3], site);
 }
 
 #[inline(always)]
@@ -168,6 +253,9 @@ fn mark(task: Task, state: TaskState) {
                 state: state as u32,
                 placed_in: task.mount_namespace(),
                 memory: task.memory(),
+                origin_known: mark.origin_known,
+                moved: mark.moved,
+                origin: mark.origin,
             };
         }
     }
@@ -175,8 +263,7 @@ fn mark(task: Task, state: TaskState) {
 
 #[inline(always)]
 fn current_is_host() -> bool {
-    let cgroup = unsafe { bpf_get_current_cgroup_id() };
-    unsafe { CGROUPS.get(&cgroup) }.is_none()
+    Actor::current().is_none()
 }
 
 /// The template for a cgroup of this name.

@@ -56,6 +56,8 @@ pub const STATE_OVERFLOW: u32 = 0;
 pub const STATE_LIFECYCLE_LOST: u32 = 1;
 /// [`STATE`]: the word that the canary saw.
 pub const STATE_CANARY: u32 = 2;
+/// [`STATE`]: 1 after a workload put a task outside its own cgroups; marks are then looked at.
+pub const STATE_MOVED: u32 = 3;
 
 /// Task storage, as a BTF map definition; aya-ebpf has no type for it yet.
 #[repr(C)]

@@ -2,7 +2,9 @@
 
 use core::{ffi::c_void, hint::black_box};
 
-use aya_ebpf::helpers::generated::{bpf_ktime_get_boot_ns, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_kernel_str};
+use aya_ebpf::helpers::generated::{
+    bpf_ktime_get_boot_ns, bpf_loop, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
+};
 use bulkhead_abi::{
     Effect, File, Header, Identity, Kind, PATH_LEN, Party, Phase, Relation, Rule, Rung,
     SENSITIVE_NAME_LEN, SensitiveFile, Verdict, party_flag, record_flag,
@@ -151,11 +153,8 @@ pub unsafe fn read_text<const N: usize>(to: *mut [u8; N], address: u64) {
     unsafe {
         (*to) = [0; N];
         // A failed copy leaves the zeroes: an unreadable name is no name.
-        let _length = bpf_probe_read_kernel_str(
-            to.cast::<c_void>(),
-            N as u32,
-            address as *const c_void,
-        );
+        let _length =
+            bpf_probe_read_kernel_str(to.cast::<c_void>(), N as u32, address as *const c_void);
     }
 }
 
@@ -239,21 +238,11 @@ struct PathWriter {
 /// begins and whether something was cut off.
 #[inline(always)]
 unsafe fn write_path(buffer: *mut u8, dentry: u64) -> (u16, bool) {
-    let mut writer = PathWriter {
-        buffer,
-        dentry,
-        position: PATH_LEN as u32,
-        whole: false,
-        shortened: false,
-    };
+    let mut writer =
+        PathWriter { buffer, dentry, position: PATH_LEN as u32, whole: false, shortened: false };
     // The verifier looks at the step once; unrolled, it would look at every sum of name lengths.
     unsafe {
-        bpf_loop(
-            MAX_DEPTH,
-            write_name as *mut c_void,
-            (&raw mut writer).cast::<c_void>(),
-            0,
-        );
+        bpf_loop(MAX_DEPTH, write_name as *mut c_void, (&raw mut writer).cast::<c_void>(), 0);
     }
     (writer.position as u16, writer.shortened || !writer.whole)
 }

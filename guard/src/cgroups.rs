@@ -5,6 +5,17 @@ use bulkhead_abi::{Identity, identity_flag};
 /// Cgroups with one of these flags hold containers and are none.
 const DIRECTORY: u16 = identity_flag::SLICE | identity_flag::CONTAINERS_BELOW;
 
+/// Whether `other`, a cgroup with this entry, is a part of the container that the actor is in.
+#[inline(always)]
+pub const fn is_own(
+    actor: &Identity,
+    actor_cgroup: u64,
+    other: &Identity,
+    other_cgroup: u64,
+) -> bool {
+    actor_cgroup == other_cgroup || (actor.container != 0 && actor.container == other.container)
+}
+
 /// Whether a name that ends so is a systemd service's: `docker-registry.service` is the node's,
 /// whatever its name begins with. `tail` is the name's last eight bytes.
 #[inline(always)]
@@ -109,6 +120,15 @@ mod tests {
             Identity { container: 0, pod: 0, tenant: 4, slot: 7, flags: CONTAINERS_BELOW };
         let entry = made(Some(&directory), None, true, 20, 9).unwrap();
         assert_eq!(entry, Identity { container: 20, pod: 0, tenant: 4, slot: 7, flags: 0 });
+    }
+
+    #[test]
+    fn only_one_s_own_cgroups_are_one_s_own() {
+        assert!(is_own(&CONTAINER, 9, &CONTAINER, 20), "below");
+        assert!(!is_own(&CONTAINER, 9, &Identity::HOST, 1), "the root");
+        assert!(!is_own(&CONTAINER, 9, &Identity { container: 30, ..CONTAINER }, 30));
+        assert!(!is_own(&PENDING, 9, &PENDING, 20), "two that nobody has named");
+        assert!(is_own(&PENDING, 9, &PENDING, 9));
     }
 
     #[test]

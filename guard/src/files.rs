@@ -2,7 +2,7 @@
 
 use bulkhead_abi::Rule;
 
-use crate::mounts::{CGROUP_SUPER_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC};
+use crate::mounts::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC};
 
 // linux/magic.h
 const BINFMTFS_MAGIC: u64 = 0x4249_4e4d;
@@ -32,6 +32,8 @@ pub enum Class {
     KernelFile,
     /// A device node: its device number decides.
     Device,
+    /// A file of cgroup v2: whose cgroup it belongs to decides.
+    CgroupFile,
 }
 
 /// See [`Class`]. The frequent cases come first.
@@ -45,6 +47,7 @@ pub const fn classify(mode: u32, magic: u64) -> Class {
         OVERLAYFS_SUPER_MAGIC | EXT4_SUPER_MAGIC | TMPFS_MAGIC | XFS_SUPER_MAGIC => Class::Ordinary,
         PROC_SUPER_MAGIC | SYSFS_MAGIC | CGROUP_SUPER_MAGIC | BINFMTFS_MAGIC | DEBUGFS_MAGIC
         | TRACEFS_MAGIC | BPF_FS_MAGIC => Class::KernelFile,
+        CGROUP2_SUPER_MAGIC => Class::CgroupFile,
         _ => Class::Ordinary,
     }
 }

@@ -133,6 +133,7 @@ catalogue! {
     KernelDiscovery "BH-FILE-007" "kernel symbols, log or tracing opened" Low "T1082" Nothing ["B44"];
     BpfFilesystem "BH-BPF-002" "BPF file system opened" Critical "T1562.001" Nothing ["B20"];
     BlockDevice "BH-FILE-008" "block device opened" Critical "T1611" Nothing ["B04", "B43"];
+    CgroupControl "BH-FILE-009" "cgroup outside one's own controlled" Critical "T1611" Nothing ["B15", "B41"];
     SocketAlg "BH-NET-001" "kernel crypto socket made" Critical "T1068" Nothing ["B27"];
     SocketRaw "BH-NET-002" "packet or raw socket made" High "T1557" Nothing ["B28"];
     SocketVsock "BH-NET-003" "hypervisor socket made" High "T1611" Nothing ["B29"];

@@ -52,6 +52,7 @@ const FILES: &[Rule] = &[
     Rule::KernelDiscovery,
     Rule::BpfFilesystem,
     Rule::BlockDevice,
+    Rule::CgroupControl,
 ];
 
 /// The rules of a file system that is about to be mounted.

@@ -73,6 +73,7 @@ fn scene(name: &str) -> Option<Scene> {
     let (actor, target) = (root.child("actor"), root.child("target"));
     let mut table = LevelTable::OFF;
     table.set(Rule::Signal, Relation::CrossTenant, Verdict::Audit);
+    table.set(Rule::CgroupControl, Relation::None, Verdict::Audit);
     guard.set_level(SLOT, &table).unwrap();
     guard.set_identity(actor.id, identity(actor.id, 60_001)).unwrap();
     guard.set_identity(target.id, identity(target.id, 60_002)).unwrap();
@@ -197,6 +198,23 @@ fn a_name_that_a_runtime_gives_makes_a_pending_container() {
     assert_eq!(scene.guard.identity(service.id), None);
     let other = scene.root.child("other");
     assert_eq!(scene.guard.identity(other.id), None);
+}
+
+#[test]
+fn a_workload_that_leaves_its_cgroup_stays_what_it_was() {
+    let Some(scene) = scene("leave") else { return };
+    let target = victim(&scene.target);
+    let outside = scene.root.child("outside");
+    let pid = target.0.id();
+    let procs = outside.path.join("cgroup.procs");
+    let leave = format!("echo $$ > {}", procs.display());
+    let acts = format!("{leave}; kill -URG {pid}; sh -c \"kill -URG {pid}\"");
+    finish(shell(&scene.actor, &format!("exec sh -c '{acts}'")));
+    assert_eq!(signals(&scene), (2, 0), "by itself and by its child");
+    let counts = scene.guard.counts().unwrap();
+    let moves = counts.iter().filter(|(key, _)| key.rule == Rule::CgroupControl as u16);
+    assert!(moves.map(|(_, count)| count).sum::<u64>() > 0, "the move itself is told");
+    drop(outside);
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn cgroup_device(context: *mut bindings::bpf_cgroup_dev_ctx) -> i32 {
     let mode = if kind & 0xffff == DEVICE_BLOCK { S_IFBLK } else { S_IFCHR };
     let device = (major << 20) | (minor & 0xf_ffff);
     let Some(rule) = files::of_device(mode, device) else { return ALLOW };
-    let Some(actor) = Actor::current() else { return ALLOW };
+    let Some(actor) = Actor::by_cgroup() else { return ALLOW };
     // linux/fs.h: FMODE_READ is 1, FMODE_WRITE 2: half of the access bits.
     let numbers = [0, u64::from(access >> 1), 0];
     answer(on_file(&actor, rule, numbers, SITE, |file| unsafe {
@@ -56,7 +56,7 @@ fn cgroup_device(context: *mut bindings::bpf_cgroup_dev_ctx) -> i32 {
 fn cgroup_sysctl(context: *mut bindings::bpf_sysctl) -> i32 {
     // SAFETY: the kernel's context.
     let write = unsafe { (*context).write } != 0;
-    let Some(actor) = Actor::current() else { return ALLOW };
+    let Some(actor) = Actor::by_cgroup() else { return ALLOW };
     let mut key = SensitiveFile { magic: PROC_SUPER_MAGIC, name: [0; SENSITIVE_NAME_LEN] };
     // uapi/linux/bpf.h: BPF_F_SYSCTL_BASE_NAME: the last part of the name alone.
     let length = unsafe {

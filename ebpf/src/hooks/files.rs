@@ -1,14 +1,17 @@
 //! Sensitive kernel files and devices, at every open. The only hook on a hot path: what the inode
 //! and the superblock say decides before anything is looked up.
 
-use bulkhead_abi::{Phase, Rule, Rung, SENSITIVE_NAME_LEN, SensitiveFile};
-use bulkhead_guard::files::{self, Class};
+use bulkhead_abi::{Identity, Phase, Rule, Rung, SENSITIVE_NAME_LEN, SensitiveFile};
+use bulkhead_guard::{
+    cgroups,
+    files::{self, Class},
+};
 
 use super::programs;
 use crate::{
     actor::Actor,
     kernel::{self, Arguments, OpenFile},
-    maps::SENSITIVE,
+    maps::{CGROUPS, SENSITIVE},
     record,
     settle::{PASS, Site, on_file},
 };
@@ -23,47 +26,55 @@ fn file_open(arguments: Arguments, rung: Rung) -> i32 {
     let file = OpenFile(arguments.object(0));
     let inode = file.inode();
     let (mode, magic) = (inode.mode(), inode.magic());
-    match files::classify(mode, magic) {
-        Class::Ordinary => PASS,
+    let class = files::classify(mode, magic);
+    let device = match class {
+        Class::Ordinary => return PASS,
         Class::Device => match files::of_device(mode, inode.device_number()) {
-            Some(rule) => report(file, rule, rung),
-            None => PASS,
+            Some(rule) => Some(rule),
+            None => return PASS,
         },
-        Class::KernelFile => kernel_file(file, magic, rung),
-    }
-}
-
-#[inline(always)]
-fn kernel_file(file: OpenFile, magic: u64, rung: Rung) -> i32 {
-    let Some(actor) = Actor::current() else { return PASS };
-    let (_length, name) = kernel::dentry_name(file.dentry());
-    let named = SensitiveFile { magic, name: kernel::read_string(name) };
-    let found = match unsafe { SENSITIVE.get(&named) } {
-        Some(value) => files::unpack(*value, file.mode()),
-        None => None,
+        Class::CgroupFile if file.mode() & files::FMODE_WRITE == 0 => return PASS,
+        Class::KernelFile | Class::CgroupFile => None,
     };
-    let rule = match found {
-        Some(rule) => rule,
-        None => {
-            let whole = SensitiveFile { magic, name: [0; SENSITIVE_NAME_LEN] };
-            let Some(value) = (unsafe { SENSITIVE.get(&whole) }) else { return PASS };
-            let Some(rule) = files::unpack(*value, file.mode()) else { return PASS };
-            rule
-        }
-    };
-    settle(&actor, file, rule, rung)
-}
-
-#[inline(always)]
-fn report(file: OpenFile, rule: Rule, rung: Rung) -> i32 {
     let Some(actor) = Actor::current() else { return PASS };
-    settle(&actor, file, rule, rung)
-}
-
-#[inline(always)]
-fn settle(actor: &Actor, file: OpenFile, rule: Rule, rung: Rung) -> i32 {
+    let rule = match class {
+        Class::KernelFile => kernel_file(file, magic),
+        Class::CgroupFile => cgroup_file(file, &actor),
+        Class::Device | Class::Ordinary => device,
+    };
+    let Some(rule) = rule else { return PASS };
+    // One place reports for all classes: each copy of it would cost the verifier and the stack.
     let numbers = [u64::from(file.flags()), u64::from(file.mode()), 0];
-    on_file(actor, rule, numbers, Site { rung, phase: Phase::Done }, |target| {
+    on_file(&actor, rule, numbers, Site { rung, phase: Phase::Done }, |target| {
         record::fill_file(target, file.dentry());
     })
+}
+
+/// The rule of a kernel file: its own, or its file system's.
+#[inline(always)]
+fn kernel_file(file: OpenFile, magic: u64) -> Option<Rule> {
+    let (_length, name) = kernel::dentry_name(file.dentry());
+    let named = SensitiveFile { magic, name: kernel::read_string(name) };
+    if let Some(value) = unsafe { SENSITIVE.get(&named) } {
+        if let Some(rule) = files::unpack(*value, file.mode()) {
+            return Some(rule);
+        }
+    }
+    let whole = SensitiveFile { magic, name: [0; SENSITIVE_NAME_LEN] };
+    let value = unsafe { SENSITIVE.get(&whole) }?;
+    files::unpack(*value, file.mode())
+}
+
+/// A control file belongs to the cgroup whose directory it is in; the directory's inode number is
+/// the cgroup's id.
+#[inline(always)]
+fn cgroup_file(file: OpenFile, actor: &Actor) -> Option<Rule> {
+    let directory = kernel::dentry_inode(kernel::dentry_parent(file.dentry()));
+    let cgroup = kernel::inode_number(directory);
+    let owner = match unsafe { CGROUPS.get(&cgroup) } {
+        Some(identity) => *identity,
+        None => Identity::HOST,
+    };
+    let own = cgroups::is_own(&actor.identity, actor.home, &owner, cgroup);
+    if own { None } else { Some(Rule::CgroupControl) }
 }

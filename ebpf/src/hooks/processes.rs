@@ -97,7 +97,8 @@ fn meet(target: Task, guard_setup: bool) -> Option<(Actor, Relation, TaskTarget)
     if target.tgid() == current.tgid() {
         return None;
     }
-    let same_cgroup = target.cgroup() == current.cgroup();
+    // Where tasks have been moved out, sharing a cgroup says nothing.
+    let same_cgroup = target.cgroup() == current.cgroup() && !actor::moved_once();
     if same_cgroup && !guard_setup {
         return None;
     }
@@ -107,9 +108,8 @@ fn meet(target: Task, guard_setup: bool) -> Option<(Actor, Relation, TaskTarget)
         return None;
     }
     let cgroup = target.cgroup();
-    let identity = actor::identity_of(cgroup);
-    let relation =
-        if setup { Relation::Host } else { relation(&actor.identity, &identity) };
+    let identity = actor::identity_of_task(target);
+    let relation = if setup { Relation::Host } else { relation(&actor.identity, &identity) };
     if matches!(relation, Relation::Own) {
         return None;
     }

@@ -136,7 +136,8 @@ const fn readings(rule: Rule) -> &'static [(&'static str, Reading)] {
         | Rule::KernelMemory
         | Rule::KernelDiscovery
         | Rule::BpfFilesystem
-        | Rule::BlockDevice => &[
+        | Rule::BlockDevice
+        | Rule::CgroupControl => &[
             // The other bits are the kernel's own, or differ between architectures.
             ("flags", NamedFlags(words::OPEN)),
             ("access", NamedFlags(words::FILE_MODE)),

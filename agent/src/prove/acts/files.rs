@@ -77,6 +77,18 @@ pub(crate) const ALL: &[Behaviour] = &[
     })
     .props(&[Prop::CharacterDevice("port", 1, 4)])
     .needs(&[CAP_SYS_RAWIO]),
+    Behaviour::new(
+        "cgroup-procs",
+        "B41",
+        Rule::CgroupControl,
+        "open cgroup.procs of the node's root for writing",
+        |actor| {
+            let hybrid = Path::new("/sys/fs/cgroup/unified/cgroup.procs");
+            let unified = Path::new("/sys/fs/cgroup/cgroup.procs");
+            open_to_write(actor, if hybrid.exists() { hybrid } else { unified })
+        },
+    )
+    .quick(),
     Behaviour::new("block-device", "B43", Rule::BlockDevice, "open a block device node", |actor| {
         open_to_read(actor, &actor.at("disk"))
     })
