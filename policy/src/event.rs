@@ -19,7 +19,7 @@ use serde::{Serialize, Serializer};
 use self::file::device;
 pub use self::{
     file::File,
-    names::{Container, Names, Nobody, Pod},
+    names::{Container, Names, Nobody, Owner, Pod},
     operation::{Argument, Operation},
     party::{Attribution, Binary, Parent, Party, Process},
     syscall::{Architecture, Syscall},

@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     path::Path,
-    time::Instant,
 };
 
 use bulkhead_abi::{
@@ -217,13 +216,13 @@ impl Workloads {
         }
     }
 
-    /// Looks again at what could not be named, where the time has come. Says when to come again.
-    pub(crate) fn retry(&mut self, guard: &mut Guard) -> Result<Option<Instant>, WorkloadError> {
+    /// Looks again at what could not be named, where the time has come.
+    pub(crate) fn retry(&mut self, guard: &mut Guard) -> Result<(), WorkloadError> {
         for retry in self.retries.due() {
             let look = Look::Again(retry.attempt + 1);
             self.place_one(retry.cgroup, &retry.path, look, guard)?;
         }
-        Ok(self.retries.next())
+        Ok(())
     }
 
     /// Cgroups that tenants claim and that do not exist (yet), with the tenant's name.
@@ -416,6 +415,14 @@ impl Names for Workloads {
 
     fn container(&self, cgroup: u64) -> Option<&event::Container> {
         self.containers.get(&cgroup).map(|workload| &workload.container)
+    }
+
+    fn owner(&self, cgroup: u64) -> Option<event::Owner<'_>> {
+        self.containers.get(&cgroup).map(|workload| event::Owner {
+            tenant: &workload.assignment.tenant,
+            pod: self.pods.get(&workload.identity.pod),
+            container: &workload.container,
+        })
     }
 }
 

@@ -13,6 +13,22 @@ pub trait Names {
     fn pod(&self, cgroup: u64) -> Option<&Pod>;
     /// The container whose cgroup has this id.
     fn container(&self, cgroup: u64) -> Option<&Container>;
+    /// Whose this container's cgroup has turned out to be, where the record was made before
+    /// anybody knew.
+    fn owner(&self, _cgroup: u64) -> Option<Owner<'_>> {
+        None
+    }
+}
+
+/// Whose a container is.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// The tenant's name.
+    pub tenant: &'a str,
+    /// The pod, if it has one.
+    pub pod: Option<&'a Pod>,
+    /// The container.
+    pub container: &'a Container,
 }
 
 /// A pod. What is not known is absent.

@@ -4,7 +4,7 @@ use bulkhead_abi as abi;
 use bulkhead_abi::{UNIDENTIFIED_TENANT, identity_flag, party_flag};
 use serde::Serialize;
 
-use super::{Container, Names, Pod, Text, device};
+use super::{Container, Names, Owner, Pod, Text, device};
 use crate::{capability::Capabilities, decode};
 
 /// How sure the names of a party are.
@@ -100,6 +100,11 @@ impl Party {
     /// Names a record's party. A name that is not known is absent, never guessed.
     pub fn new(party: &abi::Party, names: &dyn Names) -> Self {
         let identity = &party.identity;
+        if identity.flags & identity_flag::UNCONFIRMED != 0
+            && let Some(owner) = names.owner(party.cgroup)
+        {
+            return Self::of_owner(party, owner);
+        }
         let tenant = match identity.tenant {
             UNIDENTIFIED_TENANT => None,
             number => names.tenant(number).map(Text::new),
@@ -112,6 +117,20 @@ impl Party {
             tenant,
             pod,
             container,
+            cgroup_id: party.cgroup,
+            process: Process::new(party),
+        }
+    }
+}
+
+impl Party {
+    /// The container was named between the act and its telling.
+    fn of_owner(party: &abi::Party, owner: Owner<'_>) -> Self {
+        Self {
+            attribution: Attribution::Named,
+            tenant: Some(Text::new(owner.tenant)),
+            pod: owner.pod.cloned(),
+            container: Some(owner.container.clone()),
             cgroup_id: party.cgroup,
             process: Process::new(party),
         }

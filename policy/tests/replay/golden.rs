@@ -104,6 +104,26 @@ fn an_end_that_cannot_be_named_says_so() {
 }
 
 #[test]
+fn an_act_before_its_container_had_a_name_is_told_with_the_name() {
+    let node = Node::with_two_tenants();
+    let head = header(abi::Kind::Lone, abi::Rule::UserNamespace);
+    let early = abi::Identity {
+        container: 0,
+        pod: 0,
+        tenant: abi::UNIDENTIFIED_TENANT,
+        slot: abi::PENDING_SLOT,
+        flags: abi::identity_flag::UNCONFIRMED,
+    };
+    let mut actor = shell(early, 3_000);
+    actor.cgroup = ACME.container;
+    let line = serde_json::to_value(crate::event(&lone(head, actor), &node)).unwrap();
+    assert_eq!(line["actor"]["attribution"], "named");
+    assert_eq!(line["actor"]["tenant"], "acme");
+    assert_eq!(line["actor"]["pod"]["name"], "web-0");
+    assert_eq!(line["actor"]["container"]["name"], "main");
+}
+
+#[test]
 fn names_that_tenants_choose_cannot_break_a_line_or_pass_for_another() {
     let mut actor = shell(ACME, 3_000);
     actor.comm = [0; 16];

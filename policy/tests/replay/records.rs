@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bulkhead_abi as abi;
-use bulkhead_policy::event::{Container, Names, Pod, Text};
+use bulkhead_policy::event::{Container, Names, Owner, Pod, Text};
 use zerocopy::{FromZeros, IntoBytes};
 
 /// A container of tenant `acme` and its pod.
@@ -161,5 +161,14 @@ impl Names for Node {
 
     fn container(&self, cgroup: u64) -> Option<&Container> {
         self.containers.get(&cgroup)
+    }
+
+    fn owner(&self, cgroup: u64) -> Option<Owner<'_>> {
+        let identity = [ACME, GLOBEX].into_iter().find(|it| it.container == cgroup)?;
+        Some(Owner {
+            tenant: self.tenant(identity.tenant)?,
+            pod: self.pod(identity.pod),
+            container: self.container(cgroup)?,
+        })
     }
 }

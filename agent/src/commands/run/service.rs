@@ -1,11 +1,6 @@
 //! The running agent: one loop that waits for records, time, the configuration and signals.
 
-use std::{
-    collections::BTreeMap,
-    os::fd::OwnedFd,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use bulkhead_abi::CountKey;
@@ -57,7 +52,6 @@ pub(super) struct Service {
     losses: Losses,
     lifecycle_lost: u64,
     overflow_told: bool,
-    retry_at: Option<Instant>,
 }
 
 impl Service {
@@ -98,7 +92,6 @@ impl Service {
             losses: Losses::default(),
             lifecycle_lost: 0,
             overflow_told: false,
-            retry_at: None,
         })
     }
 
@@ -196,13 +189,12 @@ impl Service {
                 }
             }
         }
-        self.retry_at = self.workloads.retry(&mut self.guard)?;
-        Ok(())
+        Ok(self.workloads.retry(&mut self.guard)?)
     }
 
     fn take_events(&mut self) -> anyhow::Result<()> {
-        // A name that has just become known is known to the records that follow it.
-        self.take_lifecycle_if_due()?;
+        // A container's making was recorded before its first act: it is named before that is told.
+        self.take_lifecycle()?;
         let (evidence, metrics) = (&mut self.evidence, &self.metrics);
         let drained = self.watch.drain(&self.workloads, |event| {
             if let Kind::Malformed(malformed) = &event.kind {
@@ -213,13 +205,6 @@ impl Service {
         self.metrics.delivered(drained.acts);
         if drained.events > 0 {
             self.flush();
-        }
-        Ok(())
-    }
-
-    fn take_lifecycle_if_due(&mut self) -> anyhow::Result<()> {
-        if self.retry_at.is_some_and(|at| at <= Instant::now()) {
-            self.retry_at = self.workloads.retry(&mut self.guard)?;
         }
         Ok(())
     }
