@@ -168,6 +168,27 @@ impl Agent {
         fs::read_to_string(&self.log).unwrap_or_else(|error| format!("(no log: {error})"))
     }
 
+    /// Stops it where it stands: it sees and says nothing until it goes on.
+    ///
+    /// # Errors
+    /// When it cannot be stopped.
+    pub fn stop(&self) -> Result<()> {
+        self.signal(Signal::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub fn go_on(&self) -> Result<()> {
+        self.signal(Signal::SIGCONT)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
+        kill(pid, signal).with_context(|| format!("cannot send {signal} to the agent"))
+    }
+
     /// Kills it as the kernel's memory killer would.
     ///
     /// # Errors
@@ -182,9 +203,8 @@ impl Agent {
     /// # Errors
     /// When it cannot be asked, or does not end.
     pub fn terminate(mut self) -> Result<(ExitStatus, Duration)> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
         let begun = Instant::now();
-        kill(pid, Signal::SIGTERM).context("cannot ask the agent to end")?;
+        self.signal(Signal::SIGTERM)?;
         let status = wait_for("the agent's end", || Ok(self.child.try_wait()?))?;
         Ok((status, begun.elapsed()))
     }

@@ -59,7 +59,7 @@ impl Cast {
         home.write(&home.configuration(TENANTS))?;
         let agent = Agent::start(&home)?;
         let alone = |namespace, runtime, options| {
-            let wish = Wish { namespace, pod: "alone", runtime, options };
+            let wish = Wish::new(namespace, "alone", runtime).with(options);
             Container::start(wish).with_context(|| format!("a pod of {namespace} on {runtime}"))
         };
         Ok(Self {
@@ -100,7 +100,7 @@ impl Cast {
 impl Pair {
     fn start(namespace: &str) -> Result<Self> {
         let start = |pod, runtime, options| {
-            Container::start(Wish { namespace, pod, runtime, options })
+            Container::start(Wish::new(namespace, pod, runtime).with(options))
                 .with_context(|| format!("pod {pod} of {namespace} on {runtime}"))
         };
         Ok(Self { plain: start("plain", "runc", &[])?, mighty: start("mighty", "crun", MIGHTY)? })

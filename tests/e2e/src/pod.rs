@@ -23,9 +23,33 @@ pub struct Wish<'a> {
     pub runtime: &'a str,
     /// More options of `bulkhead-cri run`.
     pub options: &'a [&'a str],
+    /// A line of shell that is its first act, before it sleeps.
+    pub first: &'a str,
 }
 
-/// A container that runs `sleep`.
+impl<'a> Wish<'a> {
+    /// An ordinary container in a pod of this name.
+    #[must_use]
+    pub fn new(namespace: &'a str, pod: &'a str, runtime: &'a str) -> Self {
+        Self { namespace, pod, runtime, options: &[], first: ":" }
+    }
+
+    /// The same with these options of `bulkhead-cri run`.
+    #[must_use]
+    pub fn with(mut self, options: &'a [&'a str]) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The same with this first act.
+    #[must_use]
+    pub fn that_begins_with(mut self, line: &'a str) -> Self {
+        self.first = line;
+        self
+    }
+}
+
+/// A container that sleeps.
 #[derive(Clone, Debug)]
 pub struct Container {
     /// Its id.
@@ -72,7 +96,8 @@ impl Container {
         let mut command = Command::new(CLIENT);
         command.args(["run", "--namespace", wish.namespace, "--pod", wish.pod]);
         command.args(["--runtime", wish.runtime]).args(wish.options);
-        let output = node::run(command.args(["--", "sleep", "100000"]))?;
+        let line = format!("{}; exec sleep 100000", wish.first);
+        let output = node::run(command.args(["--", "sh", "-c", &line]))?;
         let told: Value =
             serde_json::from_slice(&output.stdout).context("bulkhead-cri said no JSON")?;
         let word = |key: &str| -> Result<String> {

@@ -37,7 +37,7 @@ mod tests {
         PODS.get_or_init(|| {
             node.start_runtime().unwrap();
             let start = |namespace, pod, runtime, options| {
-                Container::start(Wish { namespace, pod, runtime, options }).unwrap()
+                Container::start(Wish::new(namespace, pod, runtime).with(options)).unwrap()
             };
             Pods {
                 attacker: start("team-a", "web", "runc", MIGHTY),

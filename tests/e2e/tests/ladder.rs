@@ -63,12 +63,7 @@ mod tests {
         let home = Home::new("degraded").unwrap();
         home.write(&home.configuration(TENANTS)).unwrap();
         let agent = Agent::start(&home).unwrap();
-        let actor = Container::start(Wish {
-            namespace: "team-a",
-            pod: "web",
-            runtime: "runc",
-            options: MIGHTY,
-        });
+        let actor = Container::start(Wish::new("team-a", "web", "runc").with(MIGHTY));
         let actor = actor.unwrap();
         for (rule, line) in [
             ("BH-PROC-003", "cat /proc/1/environ"),
