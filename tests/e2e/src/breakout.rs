@@ -43,7 +43,7 @@ pub fn on_the_kernel() -> Vec<Breakout> {
         breakout(&["BH-FILE-006"], "head -c 1 /proc/kcore"),
         breakout(&["BH-FILE-007"], "dd if=/dev/kmsg of=/dev/null count=0"),
         breakout(&["BH-FILE-008"], "head -c 1 /dev/nvme0n1"),
-        act(&["BH-BPF-001"], "bpf-map", "null"),
+        act(&["BH-BPF-001", "BH-CAP-001"], "bpf-map", "null"),
         act(&["BH-PERF-001", "BH-CAP-001"], "perf-event", "null"),
         act(&["BH-NET-001"], "socket-alg", "null"),
         act(&["BH-NET-002"], "socket-packet", "null"),
