@@ -32,7 +32,7 @@ try() {
 # The breakouts: across tenants, to the node, to the kernel.
 try_all() {
     for act in \
-        "tr '\\0' ' ' < /proc/$victim_pid/environ | grep PASS" \
+        "tr '\\0' '\\n' < /proc/$victim_pid/environ | grep PASS" \
         "ls /proc/$victim_pid/root/root" \
         "kill -URG $victim_pid" \
         "nsenter -t $victim_pid -n true" \
