@@ -5,7 +5,7 @@ use bulkhead_abi::{Identity, TaskState};
 
 use crate::{
     kernel::{self, Cgroup, Task},
-    maps::{CGROUPS, STATE, STATE_MOVED, STATE_OVERFLOW, TASKS},
+    maps::{STATE, STATE_MOVED, STATE_OVERFLOW, TASKS, entry_of},
 };
 
 /// A workload's process that is doing something.
@@ -23,11 +23,11 @@ impl Actor {
     #[inline(always)]
     pub fn current() -> Option<Self> {
         let mut actor = Self::in_cgroup();
-        if moved_once() {
-            if let Some(origin) = origin_of(Task::current()) {
-                actor.identity = origin;
-                actor.home = 0;
-            }
+        if moved_once()
+            && let Some(origin) = origin_of(Task::current())
+        {
+            actor.identity = origin;
+            actor.home = 0;
         }
         if actor.identity.is_host() { None } else { Some(actor) }
     }
@@ -42,8 +42,9 @@ impl Actor {
     /// One lookup.
     #[inline(always)]
     fn in_cgroup() -> Self {
+        // SAFETY: the helper takes nothing, and there is always a current cgroup.
         let cgroup = unsafe { bpf_get_current_cgroup_id() };
-        let identity = match unsafe { CGROUPS.get(&cgroup) } {
+        let identity = match entry_of(cgroup) {
             Some(identity) => *identity,
             None => inherited(Task::current().cgroup()),
         };
@@ -60,10 +61,10 @@ pub fn moved_once() -> bool {
 /// Whose a task is.
 #[inline(always)]
 pub fn identity_of_task(task: Task) -> Identity {
-    if moved_once() {
-        if let Some(origin) = origin_of(task) {
-            return origin;
-        }
+    if moved_once()
+        && let Some(origin) = origin_of(task)
+    {
+        return origin;
     }
     identity_of(task.cgroup())
 }
@@ -71,7 +72,7 @@ pub fn identity_of_task(task: Task) -> Identity {
 /// Whose the cgroup is.
 #[inline(always)]
 pub fn identity_of(cgroup: Cgroup) -> Identity {
-    match unsafe { CGROUPS.get(&cgroup.id()) } {
+    match entry_of(cgroup.id()) {
         Some(identity) => *identity,
         None => inherited(cgroup),
     }
@@ -84,7 +85,7 @@ fn inherited(cgroup: Cgroup) -> Identity {
     match STATE.get(STATE_OVERFLOW) {
         Some(1) => {
             let ancestor = nearest_entry(kernel::address_of(cgroup.0));
-            match unsafe { CGROUPS.get(&ancestor) } {
+            match entry_of(ancestor) {
                 Some(identity) => *identity,
                 None => Identity::HOST,
             }
@@ -105,7 +106,7 @@ pub extern "C" fn nearest_entry(cgroup: u64) -> u64 {
             return 0;
         }
         let id = Cgroup::id_copied(address);
-        if unsafe { CGROUPS.get(&id) }.is_some() {
+        if entry_of(id).is_some() {
             return id;
         }
     }
@@ -134,7 +135,7 @@ pub fn workload_of(task: Task) -> Option<Identity> {
 /// What has become of an entry since it was copied: its container may have been named.
 #[inline(always)]
 fn present(copied: &Identity) -> Identity {
-    match unsafe { CGROUPS.get(&copied.container) } {
+    match entry_of(copied.container) {
         Some(identity) => *identity,
         None => *copied,
     }

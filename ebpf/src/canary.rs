@@ -21,11 +21,11 @@ programs! {
 /// task_prctl(option, arg2, ...): keeps the option that the agent called with.
 #[inline(always)]
 fn task_prctl(arguments: Arguments, _rung: Rung) -> i32 {
-    if Task::current().tgid() == CANARY_PID.load() {
-        if let Some(word) = STATE.get_ptr_mut(STATE_CANARY) {
-            // SAFETY: a map value; one process writes it.
-            unsafe { *word = arguments.number(0) & 0xffff_ffff };
-        }
+    if Task::current().tgid() == CANARY_PID.load()
+        && let Some(word) = STATE.get_ptr_mut(STATE_CANARY)
+    {
+        // SAFETY: a map value; one process writes it.
+        unsafe { *word = arguments.number(0) & 0xffff_ffff };
     }
     0
 }

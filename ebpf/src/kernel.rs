@@ -25,13 +25,16 @@ pub type Object = *const c_void;
 
 /// Loads a member of a typed object.
 #[inline(always)]
-unsafe fn field<T: Copy>(object: Object, offset: &Global<u32>) -> T {
+fn field<T: Copy>(object: Object, offset: &Global<u32>) -> T {
+    // SAFETY: the verifier refuses the program unless `object` is a kernel object whose type it
+    // knows and `offset` is that of a member of this size; a bad address reads as zero.
     unsafe { ptr::read_volatile(object.byte_add(offset.load() as usize).cast()) }
 }
 
 /// Copies a value from kernel memory; all zero where that fails.
 #[inline(always)]
 pub fn read<T: Copy>(address: u64) -> Option<T> {
+    // SAFETY: the helper checks the address itself and fails on a bad one.
     unsafe { helpers::bpf_probe_read_kernel(address as *const T).ok() }
 }
 
@@ -56,12 +59,15 @@ impl Arguments {
     /// Argument number `index`, as the register held it.
     #[inline(always)]
     pub fn number(self, index: usize) -> u64 {
+        // SAFETY: the context of a traced function is an array of its arguments, and the verifier
+        // refuses an index past it.
         unsafe { *self.0.cast::<u64>().add(index) }
     }
 
     /// Argument number `index`, a pointer to a kernel object.
     #[inline(always)]
     pub fn object(self, index: usize) -> Object {
+        // SAFETY: as in `number`.
         unsafe { *self.0.cast::<Object>().add(index) }
     }
 }
@@ -73,32 +79,31 @@ pub struct Task(pub Object);
 impl Task {
     #[inline(always)]
     pub fn current() -> Self {
+        // SAFETY: the helper takes nothing, and there is always a current task.
         Self(unsafe { helpers::generated::bpf_get_current_task_btf() }.cast_const().cast())
     }
 
     #[inline(always)]
     pub fn tgid(self) -> u32 {
-        unsafe { field(self.0, &TASK_TGID) }
+        field(self.0, &TASK_TGID)
     }
 
     #[inline(always)]
     pub fn tid(self) -> u32 {
-        unsafe { field(self.0, &TASK_PID) }
+        field(self.0, &TASK_PID)
     }
 
     /// The leader of the thread group: where the mark is kept.
     #[inline(always)]
     pub fn leader(self) -> Self {
-        Self(unsafe { field(self.0, &TASK_LEADER) })
+        Self(field(self.0, &TASK_LEADER))
     }
 
     /// The cgroup in the default hierarchy.
     #[inline(always)]
     pub fn cgroup(self) -> Cgroup {
-        unsafe {
-            let set: Object = field(self.0, &TASK_CGROUPS);
-            Cgroup(field(set, &CSS_SET_CGROUP))
-        }
+        let set: Object = field(self.0, &TASK_CGROUPS);
+        Cgroup(field(set, &CSS_SET_CGROUP))
     }
 
     /// Inode number of the mount namespace.
@@ -130,6 +135,7 @@ impl Task {
     /// 32-bit entry.
     #[inline(always)]
     pub fn system_call(self) -> (i32, bool) {
+        // SAFETY: the verifier refuses anything but a task here.
         let registers =
             unsafe { helpers::generated::bpf_task_pt_regs(self.0.cast_mut().cast()) } as u64;
         let offset = if REGS_ORIG_AX.load() != bulkhead_abi::ABSENT {
@@ -242,7 +248,7 @@ pub fn held_by(address: u64) -> Credentials {
 /// How deep a user namespace is; 0 is the initial one.
 #[inline(always)]
 pub fn user_namespace_level(namespace: Object) -> u32 {
-    unsafe { field(namespace, &USER_NS_LEVEL) }
+    field(namespace, &USER_NS_LEVEL)
 }
 
 /// A cgroup.
@@ -252,10 +258,8 @@ pub struct Cgroup(pub Object);
 impl Cgroup {
     #[inline(always)]
     pub fn id(self) -> u64 {
-        unsafe {
-            let node: Object = field(self.0, &CGROUP_KN);
-            field(node, &KN_ID)
-        }
+        let node: Object = field(self.0, &CGROUP_KN);
+        field(node, &KN_ID)
     }
 
     /// The id, by copying: for cgroups whose pointer the verifier does not follow.
@@ -293,17 +297,17 @@ pub struct OpenFile(pub Object);
 impl OpenFile {
     #[inline(always)]
     pub fn inode(self) -> Inode {
-        Inode(unsafe { field(self.0, &FILE_INODE) })
+        Inode(field(self.0, &FILE_INODE))
     }
 
     #[inline(always)]
     pub fn mode(self) -> u32 {
-        unsafe { field(self.0, &FILE_MODE) }
+        field(self.0, &FILE_MODE)
     }
 
     #[inline(always)]
     pub fn flags(self) -> u32 {
-        unsafe { field(self.0, &FILE_FLAGS) }
+        field(self.0, &FILE_FLAGS)
     }
 
     /// Address of the dentry.
@@ -338,20 +342,18 @@ pub struct Inode(pub Object);
 impl Inode {
     #[inline(always)]
     pub fn mode(self) -> u32 {
-        u32::from(unsafe { field::<u16>(self.0, &INODE_MODE) })
+        u32::from(field::<u16>(self.0, &INODE_MODE))
     }
 
     #[inline(always)]
     pub fn device_number(self) -> u32 {
-        unsafe { field(self.0, &INODE_RDEV) }
+        field(self.0, &INODE_RDEV)
     }
 
     #[inline(always)]
     pub fn magic(self) -> u64 {
-        unsafe {
-            let superblock: Object = field(self.0, &INODE_SB);
-            field(superblock, &SB_MAGIC)
-        }
+        let superblock: Object = field(self.0, &INODE_SB);
+        field(superblock, &SB_MAGIC)
     }
 }
 
@@ -439,6 +441,7 @@ pub fn program_file(bprm: u64) -> u64 {
 #[inline(always)]
 pub fn string_tail(address: u64) -> u64 {
     let mut text = [0u8; 256];
+    // SAFETY: the buffer has the length that the helper is told; it checks the address itself.
     let length = unsafe {
         helpers::generated::bpf_probe_read_kernel_str(
             text.as_mut_ptr().cast(),
@@ -459,6 +462,7 @@ pub fn read_string<const N: usize>(address: u64) -> [u8; N] {
     let mut text = [0u8; N];
     if address != 0 {
         // A failed copy leaves the zeroes: an unreadable name is no name.
+        // SAFETY: the buffer has the length that the helper is told; it checks the address itself.
         let _length = unsafe {
             helpers::generated::bpf_probe_read_kernel_str(
                 text.as_mut_ptr().cast(),

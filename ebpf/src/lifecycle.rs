@@ -12,7 +12,8 @@ use crate::{
     actor::{self, Actor},
     kernel::{self, Arguments, Cgroup, Object, Task},
     maps::{
-        CGROUPS, LIFECYCLE, SCOPES, STATE, STATE_LIFECYCLE_LOST, STATE_MOVED, STATE_OVERFLOW, TASKS,
+        CGROUPS, LIFECYCLE, SCOPES, STATE, STATE_LIFECYCLE_LOST, STATE_MOVED, STATE_OVERFLOW,
+        TASKS, entry_of,
     },
     record,
     settle::{Site, TaskTarget, add_one, on_task},
@@ -29,16 +30,15 @@ fn tp_cgroup_mkdir(context: *mut core::ffi::c_void) -> i32 {
     let id = cgroup.id();
     let parent_id = Cgroup::id_copied(Cgroup::parent_of(cgroup.0 as u64));
     let scope = scope_of(cgroup);
-    let parent = unsafe { CGROUPS.get(&parent_id) };
+    let parent = entry_of(parent_id);
     let by_host = current_is_host();
     let entry = cgroups::made(parent, scope, by_host, id, parent_id);
-    if let Some(identity) = entry {
-        if CGROUPS.insert(&id, &identity, 0).is_err() {
-            if let Some(overflow) = STATE.get_ptr_mut(STATE_OVERFLOW) {
-                // SAFETY: a map value; every writer writes the same.
-                unsafe { *overflow = 1 };
-            }
-        }
+    if let Some(identity) = entry
+        && CGROUPS.insert(id, identity, 0).is_err()
+        && let Some(overflow) = STATE.get_ptr_mut(STATE_OVERFLOW)
+    {
+        // SAFETY: a map value; every writer writes the same.
+        unsafe { *overflow = 1 };
     }
     announce_made(cgroup, id, parent_id, entry);
     0
@@ -53,15 +53,16 @@ fn tp_cgroup_rmdir(context: *mut core::ffi::c_void) -> i32 {
         return 0;
     }
     let id = cgroup.id();
-    let identity = match unsafe { CGROUPS.get(&id) } {
+    let identity = match entry_of(id) {
         Some(identity) => *identity,
         None => Identity::HOST,
     };
     // Absent is as good as removed.
-    let _absent = CGROUPS.remove(&id);
+    let _absent = CGROUPS.remove(id);
     match LIFECYCLE.reserve::<CgroupGone>(0) {
         Some(mut entry) => {
             let gone = entry.as_mut_ptr();
+            // SAFETY: `gone` points into the record that was reserved just above.
             unsafe {
                 record::fill_lifecycle_header(&raw mut (*gone).header, Kind::CgroupGone);
                 (*gone).cgroup = id;
@@ -107,10 +108,8 @@ fn tp_sched_process_fork(context: *mut core::ffi::c_void) -> i32 {
         mark(child, state);
         hand_down(parent, child);
     }
-    if elsewhere {
-        if let Some(mover) = mover() {
-            keep_origin(&mover, child, child.cgroup().id());
-        }
+    if elsewhere && let Some(mover) = mover() {
+        keep_origin(&mover, child, child.cgroup().id());
     }
     0
 }
@@ -219,7 +218,7 @@ fn mover() -> Option<Actor> {
 /// could refuse it; the opening of `cgroup.procs` is refused in `hooks/files.rs`.)
 #[inline(always)]
 fn keep_origin(mover: &Actor, task: Task, cgroup: u64) {
-    let owner = match unsafe { CGROUPS.get(&cgroup) } {
+    let owner = match entry_of(cgroup) {
         Some(identity) => *identity,
         None => Identity::HOST,
     };
@@ -247,17 +246,17 @@ fn keep_origin(mover: &Actor, task: Task, cgroup: u64) {
 #[inline(always)]
 fn mark(task: Task, state: TaskState) {
     // Without room for the mark the task counts as workload: the strict reading.
-    if let Some(mark) = TASKS.get_or_create(task.leader()) {
-        if mark.state == TaskState::Unmarked as u32 {
-            *mark = TaskMark {
-                state: state as u32,
-                placed_in: task.mount_namespace(),
-                memory: task.memory(),
-                origin_known: mark.origin_known,
-                moved: mark.moved,
-                origin: mark.origin,
-            };
-        }
+    if let Some(mark) = TASKS.get_or_create(task.leader())
+        && mark.state == TaskState::Unmarked as u32
+    {
+        *mark = TaskMark {
+            state: state as u32,
+            placed_in: task.mount_namespace(),
+            memory: task.memory(),
+            origin_known: mark.origin_known,
+            moved: mark.moved,
+            origin: mark.origin,
+        };
     }
 }
 
@@ -274,13 +273,14 @@ fn scope_of(cgroup: Cgroup) -> Option<&'static Identity> {
         return None;
     }
     let name = ScopeName { name: kernel::read_string(address) };
-    SCOPES.get(&Key::new(256, name))
+    SCOPES.get(Key::new(256, name))
 }
 
 #[inline(always)]
 fn announce_made(cgroup: Cgroup, id: u64, parent: u64, entry: Option<Identity>) {
     let Some(mut slot) = LIFECYCLE.reserve::<CgroupMade>(0) else { return lost() };
     let made = slot.as_mut_ptr();
+    // SAFETY: `made` points into the record that was reserved just above.
     unsafe {
         record::fill_lifecycle_header(&raw mut (*made).header, Kind::CgroupMade);
         (*made).cgroup = id;

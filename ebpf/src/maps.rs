@@ -18,6 +18,14 @@ use crate::kernel::Task;
 #[map]
 pub static CGROUPS: HashMap<u64, Identity> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
 
+/// The entry of a cgroup.
+#[inline(always)]
+pub fn entry_of(cgroup: u64) -> Option<&'static Identity> {
+    // SAFETY: programs run inside an RCU read section, and the map allocates its elements one by
+    // one, so an entry that is removed or replaced meanwhile is not freed under the reader.
+    unsafe { CGROUPS.get(cgroup) }
+}
+
 /// Start of a cgroup's name -> the entry that a cgroup of that name begins with.
 #[map]
 pub static SCOPES: LpmTrie<ScopeName, Identity> = LpmTrie::with_max_entries(64, BPF_F_NO_PREALLOC);
@@ -29,6 +37,13 @@ pub static LEVELS: Array<LevelTable> = Array::with_max_entries(MAX_LEVELS, 0);
 /// File of a kernel file system -> packed rule and access (`bulkhead_guard::files::pack`).
 #[map]
 pub static SENSITIVE: HashMap<SensitiveFile, u32> = HashMap::with_max_entries(256, 0);
+
+/// The packed rule and access of a file of a kernel file system.
+#[inline(always)]
+pub fn sensitive(file: &SensitiveFile) -> Option<u32> {
+    // SAFETY: as in `entry_of`; a value of one word is read whole.
+    unsafe { SENSITIVE.get(file) }.copied()
+}
 
 /// The exact counts.
 #[map]

@@ -36,6 +36,7 @@ pub unsafe fn fill_header(
     decision: &Decision,
     arguments: [u64; 3],
 ) {
+    // SAFETY: the caller gives a pointer into a record that it has reserved.
     unsafe {
         // Cgroup programs have no way to the registers.
         let (syscall, compat) = match decision.rung {
@@ -60,6 +61,7 @@ pub unsafe fn fill_header(
 /// A header of a record that tells no decision.
 #[inline(always)]
 pub unsafe fn fill_lifecycle_header(header: *mut Header, kind: Kind) {
+    // SAFETY: the caller gives a pointer into a record that it has reserved.
     unsafe {
         (*header).time = bpf_ktime_get_boot_ns();
         (*header).arguments = [0; 3];
@@ -85,6 +87,7 @@ pub unsafe fn fill_party(
     identity: Identity,
     setup: bool,
 ) {
+    // SAFETY: the caller gives a pointer into a record that it has reserved.
     unsafe {
         fill_process(party, kernel::address_of(task.0));
         if setup {
@@ -150,6 +153,8 @@ pub extern "C" fn fill_process(party: *mut Party, task: u64) -> i32 {
 /// Copies a name straight into the record, zero-filled.
 #[inline(always)]
 pub unsafe fn read_text<const N: usize>(to: *mut [u8; N], address: u64) {
+    // SAFETY: the caller gives a pointer into a record that it has reserved; the helper is told
+    // its length, and checks the address itself.
     unsafe {
         (*to) = [0; N];
         // A failed copy leaves the zeroes: an unreadable name is no name.
@@ -185,6 +190,7 @@ pub extern "C" fn fill_file(file: *mut File, dentry: u64) -> i32 {
 /// Fills a target of which only the device number is known.
 #[inline(always)]
 pub unsafe fn fill_device(file: *mut File, mode: u32, device: u32) {
+    // SAFETY: the caller gives a pointer into a record that it has reserved.
     unsafe {
         fill_nameless(file);
         (*file).mode = mode;
@@ -195,6 +201,7 @@ pub unsafe fn fill_device(file: *mut File, mode: u32, device: u32) {
 /// Fills a target of which only the file system and the name are known.
 #[inline(always)]
 pub unsafe fn fill_name(file: *mut File, key: &SensitiveFile) {
+    // SAFETY: the caller gives a pointer into a record that it has reserved.
     unsafe {
         fill_nameless(file);
         (*file).magic = key.magic;
@@ -210,6 +217,7 @@ pub unsafe fn fill_name(file: *mut File, key: &SensitiveFile) {
 
 #[inline(always)]
 unsafe fn fill_nameless(file: *mut File) {
+    // SAFETY: the caller gives a pointer into a record that it has reserved.
     unsafe {
         (*file).path_start = PATH_LEN as u16;
         (*file).flags = 0;
@@ -241,6 +249,8 @@ unsafe fn write_path(buffer: *mut u8, dentry: u64) -> (u16, bool) {
     let mut writer =
         PathWriter { buffer, dentry, position: PATH_LEN as u32, whole: false, shortened: false };
     // The verifier looks at the step once; unrolled, it would look at every sum of name lengths.
+    // SAFETY: `write_name` is a program of the type that the helper calls, and the writer outlives
+    // the loop.
     unsafe {
         bpf_loop(MAX_DEPTH, write_name as *mut c_void, (&raw mut writer).cast::<c_void>(), 0);
     }

@@ -44,6 +44,7 @@ pub fn lone(actor: &Actor, rule: Rule, arguments: [u64; 3], site: Site) -> i32 {
     settle(actor, rule, Relation::None, site, |decision| {
         let Some(mut entry) = EVENTS.reserve::<Lone>(0) else { return false };
         let lone = entry.as_mut_ptr();
+        // SAFETY: `lone` points into the record that was reserved just above.
         unsafe {
             record::fill_header(&raw mut (*lone).header, Kind::Lone, decision, arguments);
             fill_actor(&raw mut (*lone).actor, actor);
@@ -66,6 +67,7 @@ pub fn on_task(
     settle(actor, rule, relation, site, |decision| {
         let Some(mut entry) = EVENTS.reserve::<OnTask>(0) else { return false };
         let act = entry.as_mut_ptr();
+        // SAFETY: `act` points into the record that was reserved just above.
         unsafe {
             record::fill_header(&raw mut (*act).header, Kind::OnTask, decision, arguments);
             let end = &raw mut (*act).target;
@@ -89,6 +91,7 @@ pub fn on_file(
     settle(actor, rule, Relation::None, site, |decision| {
         let Some(mut entry) = EVENTS.reserve::<OnFile>(0) else { return false };
         let act = entry.as_mut_ptr();
+        // SAFETY: `act` points into the record that was reserved just above.
         unsafe {
             record::fill_header(&raw mut (*act).header, Kind::OnFile, decision, arguments);
             fill(&raw mut (*act).target);
@@ -145,6 +148,7 @@ fn current_is_setup() -> bool {
 
 #[inline(always)]
 unsafe fn fill_actor(party: *mut bulkhead_abi::Party, actor: &Actor) {
+    // SAFETY: the caller gives a pointer into a record that it has reserved.
     unsafe {
         record::fill_party(party, Task::current(), actor.cgroup, actor.identity, false);
     }
@@ -174,12 +178,12 @@ fn count(actor: &Actor, decision: &Decision, delivered: bool) {
         delivered: u8::from(delivered),
         padding: [0; 6],
     };
-    if COUNTS.get_ptr_mut(&key).is_none() {
+    if COUNTS.get_ptr_mut(key).is_none() {
         // Two processors may both come here; the loser's insert fails and the value is there.
         // linux/bpf.h: BPF_NOEXIST
-        let _exists_or_full = COUNTS.insert(&key, &0, 1);
+        let _exists_or_full = COUNTS.insert(key, 0, 1);
     }
-    match COUNTS.get_ptr_mut(&key) {
+    match COUNTS.get_ptr_mut(key) {
         Some(value) => add_one(value),
         None => {
             let index = (decision.rule as u32) & (MAX_RULES as u32 - 1);

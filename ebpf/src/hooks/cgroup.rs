@@ -10,7 +10,7 @@ use bulkhead_guard::{files, mounts::PROC_SUPER_MAGIC};
 
 use crate::{
     actor::Actor,
-    maps::SENSITIVE,
+    maps::sensitive,
     record,
     settle::{PASS, Site, on_file},
 };
@@ -45,8 +45,9 @@ fn cgroup_device(context: *mut bindings::bpf_cgroup_dev_ctx) -> i32 {
     let Some(actor) = Actor::by_cgroup() else { return ALLOW };
     // linux/fs.h: FMODE_READ is 1, FMODE_WRITE 2: half of the access bits.
     let numbers = [0, u64::from(access >> 1), 0];
-    answer(on_file(&actor, rule, numbers, SITE, |file| unsafe {
-        record::fill_device(file, mode, device);
+    answer(on_file(&actor, rule, numbers, SITE, |file| {
+        // SAFETY: `on_file` gives a pointer into the record that it has reserved.
+        unsafe { record::fill_device(file, mode, device) };
     }))
 }
 
@@ -59,6 +60,7 @@ fn cgroup_sysctl(context: *mut bindings::bpf_sysctl) -> i32 {
     let Some(actor) = Actor::by_cgroup() else { return ALLOW };
     let mut key = SensitiveFile { magic: PROC_SUPER_MAGIC, name: [0; SENSITIVE_NAME_LEN] };
     // uapi/linux/bpf.h: BPF_F_SYSCTL_BASE_NAME: the last part of the name alone.
+    // SAFETY: the context is the kernel's own, and the buffer has the length that the helper is told.
     let length = unsafe {
         bpf_sysctl_get_name(context, key.name.as_mut_ptr().cast(), key.name.len() as u64, 1)
     };
@@ -66,11 +68,12 @@ fn cgroup_sysctl(context: *mut bindings::bpf_sysctl) -> i32 {
         // Longer than any sensitive name.
         return ALLOW;
     }
-    let Some(value) = (unsafe { SENSITIVE.get(&key) }) else { return ALLOW };
+    let Some(value) = sensitive(&key) else { return ALLOW };
     let access = if write { files::FMODE_WRITE } else { 1 };
-    let Some(rule) = files::unpack(*value, access) else { return ALLOW };
-    answer(on_file(&actor, rule, [0, u64::from(access), 0], SITE, |file| unsafe {
-        record::fill_name(file, &key);
+    let Some(rule) = files::unpack(value, access) else { return ALLOW };
+    answer(on_file(&actor, rule, [0, u64::from(access), 0], SITE, |file| {
+        // SAFETY: `on_file` gives a pointer into the record that it has reserved.
+        unsafe { record::fill_name(file, &key) };
     }))
 }
 

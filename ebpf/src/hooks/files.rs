@@ -11,7 +11,7 @@ use super::programs;
 use crate::{
     actor::Actor,
     kernel::{self, Arguments, OpenFile},
-    maps::{CGROUPS, SENSITIVE},
+    maps::{entry_of, sensitive},
     record,
     settle::{PASS, Site, on_file},
 };
@@ -55,14 +55,14 @@ fn file_open(arguments: Arguments, rung: Rung) -> i32 {
 fn kernel_file(file: OpenFile, magic: u64) -> Option<Rule> {
     let (_length, name) = kernel::dentry_name(file.dentry());
     let named = SensitiveFile { magic, name: kernel::read_string(name) };
-    if let Some(value) = unsafe { SENSITIVE.get(&named) } {
-        if let Some(rule) = files::unpack(*value, file.mode()) {
-            return Some(rule);
-        }
+    if let Some(value) = sensitive(&named)
+        && let Some(rule) = files::unpack(value, file.mode())
+    {
+        return Some(rule);
     }
     let whole = SensitiveFile { magic, name: [0; SENSITIVE_NAME_LEN] };
-    let value = unsafe { SENSITIVE.get(&whole) }?;
-    files::unpack(*value, file.mode())
+    let value = sensitive(&whole)?;
+    files::unpack(value, file.mode())
 }
 
 /// A control file belongs to the cgroup whose directory it is in; the directory's inode number is
@@ -71,7 +71,7 @@ fn kernel_file(file: OpenFile, magic: u64) -> Option<Rule> {
 fn cgroup_file(file: OpenFile, actor: &Actor) -> Option<Rule> {
     let directory = kernel::dentry_inode(kernel::dentry_parent(file.dentry()));
     let cgroup = kernel::inode_number(directory);
-    let owner = match unsafe { CGROUPS.get(&cgroup) } {
+    let owner = match entry_of(cgroup) {
         Some(identity) => *identity,
         None => Identity::HOST,
     };

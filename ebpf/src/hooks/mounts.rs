@@ -31,6 +31,7 @@ fn sb_mount(arguments: Arguments, rung: Rung) -> i32 {
     let site = Site { rung, phase: Phase::Attempted };
     on_file(&actor, rule, [flags, 0, 0], site, |file| {
         record::fill_file(file, kernel::path_dentry(arguments.number(1)));
+        // SAFETY: `on_file` gives a pointer into the record that it has reserved.
         unsafe { (*file).fstype = fstype };
     })
 }
@@ -87,6 +88,7 @@ fn on_path(path: u64, rule: Rule, flags: u64, site: Site) -> i32 {
 #[inline(always)]
 fn fill_superblock(file: *mut File, superblock: Superblock) {
     record::fill_file(file, superblock.root);
+    // SAFETY: the caller gives a pointer into a record that was reserved.
     unsafe {
         (*file).magic = superblock.magic;
         (*file).device = superblock.device;
