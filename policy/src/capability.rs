@@ -90,6 +90,18 @@ impl Capabilities {
         Self(self.0 & other.0)
     }
 
+    /// What either set holds.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// What this set holds and `other` does not.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether `number` is in the set.
     pub fn contains(self, number: u32) -> bool {
         self.0 & 1u64.checked_shl(number).unwrap_or(0) != 0

@@ -11,6 +11,7 @@ use crate::{
         CapabilityLimits, Ceiling, Fault, FieldPath, LevelDefinition, Problem, Refused,
         RelationVerdicts, RuleVerdict, nearest, read_definition,
     },
+    controls::{ControlChanges, Controls},
 };
 
 /// The built-in levels, from the mildest to the strictest: name and definition. They are read by
@@ -48,6 +49,7 @@ pub struct Level {
     name: String,
     verdicts: BTreeMap<(Rule, Relation), Verdict>,
     ceiling: Capabilities,
+    controls: Controls,
 }
 
 /// What a definition changes in a level.
@@ -55,18 +57,28 @@ pub struct Level {
 pub(crate) struct Changes<'a> {
     pub(crate) rules: &'a BTreeMap<String, RuleVerdict>,
     pub(crate) capabilities: &'a CapabilityLimits,
+    pub(crate) controls: &'a ControlChanges,
 }
 
 impl<'a> From<&'a LevelDefinition> for Changes<'a> {
     fn from(definition: &'a LevelDefinition) -> Self {
-        Self { rules: &definition.rules, capabilities: &definition.capabilities }
+        Self {
+            rules: &definition.rules,
+            capabilities: &definition.capabilities,
+            controls: &definition.controls,
+        }
     }
 }
 
 impl Level {
     /// No rule, no ceiling: what the built-in levels are built upon.
     fn nothing() -> Self {
-        Self { name: String::new(), verdicts: BTreeMap::new(), ceiling: Capabilities::ALL }
+        Self {
+            name: String::new(),
+            verdicts: BTreeMap::new(),
+            ceiling: Capabilities::ALL,
+            controls: Controls::default(),
+        }
     }
 
     /// Its name.
@@ -82,6 +94,11 @@ impl Level {
     /// The capabilities that may be used.
     pub fn ceiling(&self) -> Capabilities {
         self.ceiling
+    }
+
+    /// What a container must have been given.
+    pub fn controls(&self) -> Controls {
+        self.controls
     }
 
     /// Whether any act is refused at this level.
@@ -130,6 +147,7 @@ impl Level {
                 Err(more) => problems.extend(more),
             }
         }
+        level.controls = level.controls.refined(changes.controls);
         if problems.is_empty() { Ok(level) } else { Err(problems) }
     }
 

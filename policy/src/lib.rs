@@ -5,6 +5,7 @@ pub mod capability;
 pub mod catalogue;
 pub mod claim;
 pub mod configuration;
+pub mod controls;
 pub mod decode;
 pub mod event;
 pub mod level;
@@ -12,6 +13,7 @@ pub mod policy;
 mod resolve;
 pub mod sensitive;
 pub mod slots;
+pub mod verify;
 pub mod workload;
 
 pub use configuration::{Configuration, Settings};

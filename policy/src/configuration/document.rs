@@ -14,7 +14,7 @@ use serde::{
     de::{self, IntoDeserializer, value::MapAccessDeserializer, value::SeqAccessDeserializer},
 };
 
-use crate::{capability, catalogue};
+use crate::{capability, catalogue, controls::ControlChanges};
 
 /// The whole file. Every key has a default, so that an empty file, or none, is valid.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -123,6 +123,9 @@ pub struct LevelDefinition {
     /// What differs in capabilities.
     #[serde(default)]
     pub capabilities: CapabilityLimits,
+    /// What differs in the controls that a container must have been given.
+    #[serde(default)]
+    pub controls: ControlChanges,
 }
 
 fn trusted() -> String {
@@ -152,6 +155,9 @@ pub struct TenantDefinition {
     /// What differs in capabilities.
     #[serde(default)]
     pub capabilities: CapabilityLimits,
+    /// What differs in the controls that its containers must have been given.
+    #[serde(default)]
+    pub controls: ControlChanges,
 }
 
 /// Limits on capabilities.

@@ -53,7 +53,11 @@ fn tenant<'a>(
     }
     let namespaces = namespaces(definition, path, seen, problems);
     let cgroups = cgroups(definition, path, seen, problems);
-    let changes = Changes { rules: &definition.rules, capabilities: &definition.capabilities };
+    let changes = Changes {
+        rules: &definition.rules,
+        capabilities: &definition.capabilities,
+        controls: &definition.controls,
+    };
     let own = Level::check(changes);
     problems.extend(own.into_iter().map(|problem| inside(path, problem)));
     let level = levels.find(&definition.level, path.key("level"), problems)?;
