@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::prove;
+use crate::{control, prove};
 
 /// Keeps the tenants of a Kubernetes node apart: applies, sees, stops, alerts, records.
 #[derive(Debug, Parser)]
@@ -36,6 +36,16 @@ pub(crate) enum Command {
         Exit status: 0 when every level keeps its promise, 2 when something is missed, 3 when this \
         node cannot enforce, 1 on an error.")]
     Prove(prove::Options),
+    /// List the tenants of this node with their levels and containers
+    #[command(after_help = "Examples:\n  bulkhead tenants\n  \
+        bulkhead tenants --json | jq '.tenants[] | {name, level}'\n\n\
+        Asks the running agent. Exit status: 0 done, 1 an error.")]
+    Tenants(TenantsArguments),
+    /// Say whose a container is and how it is held
+    #[command(after_help = "Examples:\n  bulkhead container 3f1c\n  \
+        bulkhead container --json /kubepods/pod1/3f1c\n\n\
+        Asks the running agent. Exit status: 0 done, 1 an error.")]
+    Container(ContainerArguments),
     /// Check a configuration file
     #[command(after_help = "Example:\n  bulkhead check /etc/bulkhead/config.yaml\n\n\
         Exit status: 0 when it is good, 64 when not.")]
@@ -72,4 +82,28 @@ pub(crate) struct DoctorArguments {
 pub(crate) struct CheckArguments {
     /// The file
     pub(crate) file: PathBuf,
+}
+
+/// `bulkhead tenants`
+#[derive(Debug, Args)]
+pub(crate) struct TenantsArguments {
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The agent's socket
+    #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
+    pub(crate) socket: PathBuf,
+}
+
+/// `bulkhead container`
+#[derive(Debug, Args)]
+pub(crate) struct ContainerArguments {
+    /// Its id or a beginning of it, or its cgroup's path
+    pub(crate) id: String,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The agent's socket
+    #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
+    pub(crate) socket: PathBuf,
 }

@@ -1,10 +1,12 @@
 //! What each command does. Each composes the rooms; none does their work.
 
 mod check;
+mod container;
 mod doctor;
 mod prove;
 mod run;
 mod schema;
+mod tenants;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,8 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Prove(arguments) => prove::run(&arguments),
         Command::Act(arguments) => prove::act(&arguments),
+        Command::Tenants(arguments) => tenants::run(&arguments),
+        Command::Container(arguments) => container::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Schema => schema::run(),
     }
@@ -35,4 +39,11 @@ pub(crate) fn exit_code_of(error: &anyhow::Error) -> ExitCode {
         cause.is::<SettingsError>() || cause.is::<Refused>()
     };
     if error.chain().any(refused) { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
+}
+
+/// Text from the agent as a terminal may see it: names are escaped where they are made, and once
+/// more here, because what answers might not be the agent.
+fn shown(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().map(plain).collect()
 }

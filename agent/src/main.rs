@@ -6,6 +6,7 @@
 //! settings    the configuration file: read, watched, kept when the new one is bad
 //! node        this machine: privileges, the one instance, the cgroup tree, clocks
 //! workloads   which container each cgroup is, and whose
+//! control     the socket by which commands ask the running agent
 //! kernel      the boundary to the kernel: programs, maps, rings, the ladder
 //! watch       records to events: decode, enrich, report
 //! report      the outward side: evidence log, metrics, HTTP
@@ -14,6 +15,7 @@
 
 mod cli;
 mod commands;
+mod control;
 mod kernel;
 mod node;
 mod prove;

@@ -37,6 +37,7 @@ fn check_plain_values(configuration: &Configuration, problems: &mut Vec<Problem>
     let evidence = top.key("evidence");
     let directories = [
         (Some(&configuration.state_directory), top.key("stateDirectory")),
+        (Some(&configuration.runtime_directory), top.key("runtimeDirectory")),
         (configuration.evidence.directory.as_ref(), evidence.key("directory")),
     ];
     for (directory, path) in directories {

@@ -1,5 +1,7 @@
 //! The table itself, and its copy in the kernel.
 
+mod listing;
+
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     path::Path,
@@ -14,6 +16,7 @@ use bulkhead_policy::{
     workload::{SCOPE_NAMES, ScopeKind},
 };
 
+pub(crate) use self::listing::Listed;
 use super::{
     bundle::Bundles,
     placement::{Found, Placement, WorkloadError, place},

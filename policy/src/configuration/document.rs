@@ -27,6 +27,8 @@ pub struct Configuration {
     pub evidence: Evidence,
     /// What the agent keeps from one run to the next. An absolute path.
     pub state_directory: PathBuf,
+    /// Where the agent's socket is, for commands. An absolute path.
+    pub runtime_directory: PathBuf,
     /// The level of containers that no tenant names.
     pub default_level: String,
     /// Levels beside the three built-in ones.
@@ -41,6 +43,7 @@ impl Default for Configuration {
             metrics: Metrics::default(),
             evidence: Evidence::default(),
             state_directory: PathBuf::from("/var/lib/bulkhead"),
+            runtime_directory: PathBuf::from("/run/bulkhead"),
             default_level: "trusted".to_owned(),
             levels: Vec::new(),
             tenants: Vec::new(),

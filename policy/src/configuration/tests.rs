@@ -37,6 +37,7 @@ fn every_key_is_read() {
 metrics: { address: '[::]:9000' }
 evidence: { directory: /log, maxFileMiB: 3, keepFiles: 2, stdout: true }
 stateDirectory: /state
+runtimeDirectory: /rt
 defaultLevel: own
 levels:
   - name: own
@@ -58,6 +59,7 @@ tenants:
     assert_eq!((configuration.evidence.max_file_mib, configuration.evidence.keep_files), (3, 2));
     assert!(configuration.evidence.stdout);
     assert_eq!(configuration.state_directory, Path::new("/state"));
+    assert_eq!(configuration.runtime_directory, Path::new("/rt"));
     assert_eq!(settings.policy.default_level().name(), "own");
     assert_eq!(settings.policy.tenants().len(), 1);
     assert_eq!(settings.policy.levels().len(), 4);

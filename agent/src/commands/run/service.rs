@@ -1,6 +1,8 @@
 //! The running agent: one loop that waits for records, time, the configuration and signals.
 
-use std::{collections::BTreeMap, os::fd::OwnedFd, sync::Arc, time::Duration};
+mod answers;
+
+use std::{collections::BTreeMap, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use bulkhead_abi::CountKey;
@@ -14,13 +16,15 @@ use jiff::Timestamp;
 use tokio::{
     io::unix::AsyncFd,
     signal::unix::{Signal, SignalKind, signal},
-    sync::{oneshot, watch},
+    sync::{mpsc, oneshot, watch},
     time::MissedTickBehavior,
 };
 
+use self::answers::Door;
 use crate::{
+    control::{self, Question},
     kernel::{Guard, Records, State},
-    node::{self, clock},
+    node::{self, clock, vantage::Vantage},
     report::{
         evidence::{self, Evidence},
         http::{Readiness, Server},
@@ -49,6 +53,9 @@ pub(super) struct Service {
     server: Option<Server>,
     ready: watch::Sender<Readiness>,
     watcher: Option<Watcher>,
+    /// `None` where the control socket could not be opened.
+    questions: Option<mpsc::Receiver<Question>>,
+    door: Door,
     losses: Losses,
     lifecycle_lost: u64,
     overflow_told: bool,
@@ -78,6 +85,8 @@ impl Service {
         let (lifecycle, refusals) = (AsyncFd::new(lifecycle), AsyncFd::new(refusals));
         let lifecycle = lifecycle.context("cannot wait for the lifecycle ring")?;
         let refusals = refusals.context("cannot wait for verdicts")?;
+        let door = Door::new(vantage_of(&workloads));
+        let questions = open_control(&settings.configuration.runtime_directory);
         Ok(Self {
             guard,
             workloads,
@@ -89,6 +98,8 @@ impl Service {
             server: Some(server),
             ready,
             watcher,
+            questions,
+            door,
             losses: Losses::default(),
             lifecycle_lost: 0,
             overflow_told: false,
@@ -145,6 +156,7 @@ impl Service {
                     ready.context("cannot wait for verdicts")?.clear_ready();
                     self.survive(Self::take_events);
                 }
+                Some(question) = asked(&mut self.questions) => self.answer(question),
                 _ = look.tick() => self.survive(Self::take_events),
                 _ = tick.tick() => self.survive(Self::tick),
             }
@@ -345,6 +357,40 @@ fn metrics_of(guard: &Guard) -> anyhow::Result<Metrics> {
         metrics.set_rules(state.as_str(), ladder.count(state));
     }
     Ok(metrics)
+}
+
+/// A node without the socket is still guarded: it is told, and the agent goes on.
+fn open_control(directory: &Path) -> Option<mpsc::Receiver<Question>> {
+    let path = control::socket_in(directory);
+    match control::Server::bind(&path) {
+        Ok((server, questions)) => {
+            drop(tokio::spawn(server.serve()));
+            tracing::info!(socket = %path.display(), "commands may ask this agent");
+            Some(questions)
+        }
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "no command can ask this agent");
+            None
+        }
+    }
+}
+
+fn vantage_of(workloads: &Workloads) -> Option<Vantage> {
+    match Vantage::find(workloads.tree()) {
+        Ok(vantage) => Some(vantage),
+        Err(error) => {
+            tracing::error!(%error, "cannot tell which cgroup an asking process is in");
+            None
+        }
+    }
+}
+
+async fn asked(questions: &mut Option<mpsc::Receiver<Question>>) -> Option<Question> {
+    match questions {
+        Some(questions) => questions.recv().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn seconds_since_1970() -> f64 {

@@ -1,0 +1,96 @@
+//! `bulkhead tenants`
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use super::shown;
+use crate::{
+    cli::TenantsArguments,
+    control::{self, ContainerView, Request, TenantView, Tenants},
+};
+
+pub(super) fn run(arguments: &TenantsArguments) -> anyhow::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    let request = Request::Tenants {};
+    if arguments.json {
+        let document: serde_json::Value = control::ask(&arguments.socket, &request)?;
+        serde_json::to_writer_pretty(&mut out, &document)?;
+        writeln!(out)?;
+    } else {
+        print(&control::ask(&arguments.socket, &request)?, &mut out)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A block a tenant, a line a container.
+fn print(tenants: &Tenants, out: &mut impl Write) -> io::Result<()> {
+    for tenant in &tenants.tenants {
+        print_tenant(tenant, out)?;
+    }
+    if tenants.tenants.is_empty() {
+        writeln!(out, "No container runs here, and the configuration names no tenant.")?;
+    }
+    if tenants.unnamed > 0 {
+        writeln!(out, "{} containers have no name yet: held strictly.", tenants.unnamed)?;
+    }
+    Ok(())
+}
+
+fn print_tenant(tenant: &TenantView, out: &mut impl Write) -> io::Result<()> {
+    let by = if tenant.named { "" } else { ", which no policy names" };
+    let count = tenant.containers.len();
+    let (name, level) = (shown(&tenant.name), shown(&tenant.level));
+    writeln!(out, "{name}: {level}{by}; containers: {count}")?;
+    for container in &tenant.containers {
+        let ContainerView { id, state, runtime, .. } = container;
+        let id: String = shown(id.as_deref().unwrap_or("-")).chars().take(12).collect();
+        let runtime = shown(runtime.as_deref().unwrap_or("-"));
+        writeln!(out, "  {id:<12} {:<8} {runtime:<11} {}", shown(state), name_of(container))?;
+    }
+    Ok(())
+}
+
+/// Pod and container.
+pub(super) fn name_of(container: &ContainerView) -> String {
+    let pod = container.pod.as_ref();
+    let parts = [
+        pod.and_then(|pod| pod.namespace.as_deref()),
+        pod.and_then(|pod| pod.name.as_deref()),
+        container.name.as_deref(),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().map(shown).collect();
+    match container.cgroup.as_deref() {
+        Some(cgroup) if parts.is_empty() => shown(cgroup),
+        _ => parts.join("/"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_tenant_chose_cannot_break_the_table() {
+        let container = ContainerView {
+            id: Some("0123456789abcdef".to_owned()),
+            name: Some("web\n\u{1b}[2Jroot".to_owned()),
+            tenant: "shop".to_owned(),
+            state: "running".to_owned(),
+            ..ContainerView::default()
+        };
+        let tenant = TenantView {
+            name: "shop".to_owned(),
+            level: "untrusted".to_owned(),
+            named: true,
+            containers: vec![container],
+        };
+        let mut out = Vec::new();
+        print(&Tenants { tenants: vec![tenant], unnamed: 0 }, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        assert!(text.contains("0123456789ab running"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
+    }
+}

@@ -1,0 +1,63 @@
+//! What the answers look like: read by `--json`'s users, so that fields are added and never renamed.
+
+use serde::{Deserialize, Serialize};
+
+/// Every tenant that has a container, or is in the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Tenants {
+    /// By name.
+    pub(crate) tenants: Vec<TenantView>,
+    /// Containers that nobody has named yet; they are held to the strictest table.
+    pub(crate) unnamed: usize,
+}
+
+/// One tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TenantView {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its level.
+    pub(crate) level: String,
+    /// Whether the configuration names it.
+    pub(crate) named: bool,
+    /// Its containers.
+    pub(crate) containers: Vec<ContainerView>,
+}
+
+/// One container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ContainerView {
+    /// The id that its runtime gave it.
+    pub(crate) id: Option<String>,
+    /// Its name.
+    pub(crate) name: Option<String>,
+    /// Its runtime.
+    pub(crate) runtime: Option<String>,
+    /// Its tenant.
+    pub(crate) tenant: String,
+    /// The level that it is held to.
+    pub(crate) level: String,
+    /// Its pod.
+    pub(crate) pod: Option<PodView>,
+    /// Its cgroup, below the cgroup v2 mount.
+    pub(crate) cgroup: Option<String>,
+    /// Its cgroup's id.
+    pub(crate) cgroup_id: u64,
+    /// `running`, or what else became of it.
+    pub(crate) state: String,
+}
+
+/// A pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PodView {
+    /// Its Kubernetes namespace.
+    pub(crate) namespace: Option<String>,
+    /// Its name.
+    pub(crate) name: Option<String>,
+    /// Its unique id.
+    pub(crate) uid: Option<String>,
+}
