@@ -27,7 +27,7 @@ pub(crate) use self::{
     client::ask,
     peer::Peer,
     server::Server,
-    views::{ContainerView, PodView, TenantView, Tenants},
+    views::{ContainerView, ControlView, PodView, TenantView, Tenants},
 };
 
 /// Where the agent listens unless told otherwise.

@@ -8,6 +8,7 @@
 //! workloads   which container each cgroup is, and whose
 //! control     the socket by which commands ask the running agent
 //! kernel      the boundary to the kernel: programs, maps, rings, the ladder
+//! verify      what is in force in each container, against what its level requires
 //! watch       records to events: decode, enrich, report
 //! report      the outward side: evidence log, metrics, HTTP
 //! prove       harmless breakouts, and what became of them
@@ -21,6 +22,7 @@ mod node;
 mod prove;
 mod report;
 mod settings;
+mod verify;
 mod watch;
 mod workloads;
 

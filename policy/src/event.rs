@@ -3,6 +3,7 @@
 //! An event is made from a checked record and the names that the agent knows, without I/O, so that
 //! recorded records can be replayed anywhere. docs/events.md explains every field to its reader.
 
+mod control;
 mod file;
 mod line;
 mod names;
@@ -12,12 +13,13 @@ mod syscall;
 mod text;
 mod words;
 
-use bulkhead_abi::{Effect, Phase, Relation, Rung, Verdict};
+use bulkhead_abi::{Effect, Phase, Relation, Rule, Rung, Verdict};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
 use self::file::device;
 pub use self::{
+    control::ControlChange,
     file::File,
     names::{Container, Names, Nobody, Owner, Pod},
     operation::{Argument, Operation},
@@ -26,6 +28,7 @@ pub use self::{
     text::Text,
 };
 use crate::{
+    capability,
     catalogue::{self, RuleInfo, Severity},
     decode,
 };
@@ -65,6 +68,8 @@ pub enum Kind {
     Malformed(Malformed),
     /// A log file that was found damaged.
     Repair(Repair),
+    /// A control of a container is missing, or is back.
+    Control(Box<ControlChange>),
     /// Something about the agent itself.
     Notice(Notice),
 }
@@ -214,6 +219,22 @@ impl Event {
     /// An event of the agent's own, yet without a sequence number.
     pub fn new(time: Timestamp, node: &str, kind: Kind) -> Self {
         Self { meta: Meta { time, sequence: 0, node: Text::new(node) }, kind }
+    }
+}
+
+impl Act {
+    /// The container's cgroup path and the capability, where one above the ceiling was asked for.
+    pub fn capability_above_ceiling(&self) -> Option<(&str, u32)> {
+        if self.rule.rule != Rule::CapabilityCeiling {
+            return None;
+        }
+        let number = self.operation.iter().find_map(|(_, argument)| match argument {
+            Argument::Name(name) => capability::number(name),
+            Argument::Number(number) => u32::try_from(*number).ok(),
+            _ => None,
+        })?;
+        let path = self.actor.container.as_ref()?.cgroup.as_ref()?;
+        Some((path.as_str(), number))
     }
 }
 

@@ -133,6 +133,12 @@ impl Policy {
             .map(|(tenant, _, container)| (tenant, container))
     }
 
+    /// The level that an assignment means: the tenant's own form of it.
+    pub fn level_of(&self, assignment: &Assignment) -> &Level {
+        let tenant = self.tenant(&assignment.tenant).filter(|_| assignment.named);
+        tenant.map_or(&self.default, Tenant::level)
+    }
+
     fn claimed_namespace(&self, namespace: &str) -> Option<&Tenant> {
         self.tenants
             .iter()

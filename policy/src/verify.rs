@@ -212,6 +212,11 @@ pub enum State {
 }
 
 impl State {
+    /// Whether the level requires it and it is not there.
+    pub fn is_missing(self) -> bool {
+        matches!(self, Self::Drift | Self::Unavailable)
+    }
+
     /// The word in metrics, the log and tables.
     pub fn as_str(self) -> &'static str {
         match self {

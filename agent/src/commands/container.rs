@@ -8,7 +8,7 @@ use std::{
 use super::{shown, tenants::name_of};
 use crate::{
     cli::ContainerArguments,
-    control::{self, ContainerView, Request},
+    control::{self, ContainerView, ControlView, Request},
 };
 
 pub(super) fn run(arguments: &ContainerArguments) -> anyhow::Result<ExitCode> {
@@ -38,6 +38,35 @@ fn print(container: &ContainerView, out: &mut impl Write) -> io::Result<()> {
     ];
     for (name, value) in rows {
         writeln!(out, "{name:<10} {}", shown(&value))?;
+    }
+    if !container.user_ids.is_empty() {
+        writeln!(out, "{:<10} {}", "user ids", shown(&container.user_ids.join(" ")))?;
+    }
+    print_controls(&container.controls, out)?;
+    if !container.capabilities_asked.is_empty() {
+        let asked = shown(&container.capabilities_asked.join(" "));
+        writeln!(out, "\nAsked for above the ceiling: {asked}")?;
+    }
+    Ok(())
+}
+
+/// A line a control, and below each that is missing what brings it back.
+fn print_controls(controls: &[ControlView], out: &mut impl Write) -> io::Result<()> {
+    if controls.is_empty() {
+        return writeln!(out, "\nIts controls have not been looked at yet.");
+    }
+    writeln!(out, "\n{:<18} {:<12} {:<28} IN FORCE", "CONTROL", "STATE", "ASKED FOR")?;
+    for control in controls {
+        let ControlView { control, state, desired, effective, remedy } = control;
+        let desired = match desired.len() {
+            0..=28 => shown(desired),
+            _ => "at most the ceiling".to_owned(),
+        };
+        let effective = shown(effective);
+        writeln!(out, "{control:<18} {state:<12} {desired:<28} {effective}")?;
+        if let Some(remedy) = remedy {
+            writeln!(out, "{:<18} -> {}", "", shown(remedy))?;
+        }
     }
     Ok(())
 }

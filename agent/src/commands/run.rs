@@ -1,6 +1,7 @@
 //! `bulkhead run`: everything in its order, then the loop.
 
 mod service;
+mod verification;
 
 use std::process::ExitCode;
 

@@ -47,9 +47,18 @@ fn print_tenant(tenant: &TenantView, out: &mut impl Write) -> io::Result<()> {
         let ContainerView { id, state, runtime, .. } = container;
         let id: String = shown(id.as_deref().unwrap_or("-")).chars().take(12).collect();
         let runtime = shown(runtime.as_deref().unwrap_or("-"));
-        writeln!(out, "  {id:<12} {:<8} {runtime:<11} {}", shown(state), name_of(container))?;
+        let (state, name) = (shown(state), name_of(container));
+        let drift = drift_of(container);
+        writeln!(out, "  {id:<12} {state:<8} {runtime:<11} {name}{drift}")?;
     }
     Ok(())
+}
+
+/// The controls that its level requires and that it lacks.
+fn drift_of(container: &ContainerView) -> String {
+    let drift = container.controls.iter().filter(|it| it.state == "drift");
+    let drift: Vec<_> = drift.map(|it| it.control.as_str()).collect();
+    if drift.is_empty() { String::new() } else { format!("  drift: {}", drift.join(" ")) }
 }
 
 /// Pod and container.

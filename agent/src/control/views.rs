@@ -48,6 +48,32 @@ pub(crate) struct ContainerView {
     pub(crate) cgroup_id: u64,
     /// `running`, or what else became of it.
     pub(crate) state: String,
+    /// How its controls stand; empty before it has been looked at.
+    #[serde(default)]
+    pub(crate) controls: Vec<ControlView>,
+    /// Capabilities above its ceiling that it has asked for since the agent began.
+    #[serde(default)]
+    pub(crate) capabilities_asked: Vec<String>,
+    /// The node's user ids that are its own; empty without a user namespace.
+    #[serde(default)]
+    pub(crate) user_ids: Vec<String>,
+}
+
+/// One control of a container: what its level asks for against what is in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ControlView {
+    /// Which.
+    pub(crate) control: String,
+    /// `in-force`, `guarded`, `absent`, `unavailable` or `drift`.
+    pub(crate) state: String,
+    /// What the level asks for.
+    pub(crate) desired: String,
+    /// What was found.
+    pub(crate) effective: String,
+    /// What brings it back, where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) remedy: Option<String>,
 }
 
 /// A pod.

@@ -46,6 +46,8 @@ pub(crate) struct Metrics {
     evidence_errors: IntCounter,
     unattributed: IntGauge,
     tenants_folded: IntGauge,
+    drift: IntGaugeVec,
+    overlaps: IntGauge,
     memory: Mutex<Memory>,
 }
 
@@ -133,6 +135,15 @@ impl Metrics {
             tenants_folded: new.gauge(
                 "bulkhead_metrics_tenants_folded",
                 "Tenants that share the tenant label `_other`.",
+            )?,
+            drift: new.gauges(
+                "bulkhead_drift",
+                "Containers that lack a control which their level requires.",
+                &["tenant", "control"],
+            )?,
+            overlaps: new.gauge(
+                "bulkhead_user_id_overlaps",
+                "Pairs of containers of two tenants whose user ids are the same ones on the node.",
             )?,
             memory: Mutex::default(),
             registry: new.registry,
@@ -268,6 +279,24 @@ impl Metrics {
     /// Cgroups that hold a workload nobody could name.
     pub(crate) fn set_unattributed(&self, cgroups: usize) {
         self.unattributed.set(number(cgroups));
+    }
+
+    /// Containers that lack a control: tenant, control, how many.
+    pub(crate) fn set_drift<'a>(
+        &self,
+        totals: impl IntoIterator<Item = (&'a str, &'static str, usize)>,
+    ) {
+        let mut memory = self.memory();
+        self.drift.reset();
+        for (tenant, control, count) in totals {
+            let tenant = memory.tenants.label(Some(tenant));
+            self.drift.with_label_values(&[tenant.as_str(), control]).add(number(count));
+        }
+    }
+
+    /// Pairs of containers whose user ids overlap.
+    pub(crate) fn set_overlaps(&self, pairs: usize) {
+        self.overlaps.set(number(pairs));
     }
 
     /// Everything, in the text format.

@@ -12,6 +12,7 @@ impl fmt::Display for Event {
             Kind::Loss(loss) => write!(f, "{loss}"),
             Kind::Malformed(malformed) => write!(f, "malformed record: {}", malformed.message),
             Kind::Repair(repair) => write!(f, "repaired {}: {}", repair.file, repair.message),
+            Kind::Control(change) => write!(f, "{change}"),
             Kind::Notice(notice) => {
                 write!(f, "{} {}: {}", notice.subject, notice.severity, notice.message.as_str())
             }

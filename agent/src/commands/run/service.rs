@@ -4,8 +4,9 @@ mod answers;
 
 use std::{collections::BTreeMap, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
 
+use super::verification::Verification;
 use anyhow::Context;
-use bulkhead_abi::CountKey;
+use bulkhead_abi::{CountKey, Rule};
 use bulkhead_policy::{
     Settings,
     catalogue::{self, Severity},
@@ -57,6 +58,7 @@ pub(super) struct Service {
     questions: Option<mpsc::Receiver<Question>>,
     door: Door,
     losses: Losses,
+    verification: Verification,
     lifecycle_lost: u64,
     overflow_told: bool,
 }
@@ -101,6 +103,7 @@ impl Service {
             questions,
             door,
             losses: Losses::default(),
+            verification: Verification::default(),
             lifecycle_lost: 0,
             overflow_told: false,
         })
@@ -120,6 +123,7 @@ impl Service {
         tracing::info!(directory = %self.evidence.directory().display(), "the evidence log is open");
         self.tell_start()?;
         self.tell_absent_claims();
+        self.start_verifying();
         self.tick()?;
         drop(self.ready.send_replace(Ok(())));
         tracing::info!(containers = self.workloads.containers().count(), "watching");
@@ -208,10 +212,12 @@ impl Service {
         // A container's making was recorded before its first act: it is named before that is told.
         self.take_lifecycle()?;
         let (evidence, metrics) = (&mut self.evidence, &self.metrics);
+        let verification = &mut self.verification;
         let drained = self.watch.drain(&self.workloads, |event| {
             if let Kind::Malformed(malformed) = &event.kind {
                 metrics.malformed(malformed.reason);
             }
+            verification.asked(&event);
             evidence.append(event);
         });
         self.metrics.delivered(drained.acts);
@@ -233,6 +239,10 @@ impl Service {
             self.evidence.append(event);
         }
         self.forget_counts_of_the_gone(&counts)?;
+        let (metrics, node) = (&self.metrics, self.watch.node());
+        for event in self.verification.tick(&self.workloads, metrics, node) {
+            self.evidence.append(event);
+        }
         self.flush();
         self.tell_overflow()?;
         let lost = self.guard.lifecycle_lost()?;
@@ -253,6 +263,15 @@ impl Service {
             }
         }
         Ok(())
+    }
+
+    fn start_verifying(&mut self) {
+        let ceiling = self.guard.ladder().rule(Rule::CapabilityCeiling);
+        let ceiling_enforced = ceiling.is_some_and(|rule| rule.state.enforces());
+        let node = self.watch.node();
+        if let Some(unable) = self.verification.start(&self.workloads, ceiling_enforced, node) {
+            self.evidence.append(unable);
+        }
     }
 
     fn tell_overflow(&mut self) -> anyhow::Result<()> {

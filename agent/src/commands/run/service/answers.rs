@@ -136,6 +136,9 @@ impl Service {
             cgroup: Some(Text::new(listed.path).as_str().to_owned()),
             cgroup_id: listed.cgroup,
             state: "running".to_owned(),
+            controls: self.verification.view(listed.cgroup),
+            capabilities_asked: self.verification.capabilities_asked(listed.path),
+            user_ids: self.verification.user_ids(listed.cgroup),
         }
     }
 }

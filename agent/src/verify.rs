@@ -1,0 +1,17 @@
+//! What is really in force in each container, against what its level requires.
+//!
+//! ```text
+//! round    whose turn it is, and what has changed since the last look
+//! look     one container: its processes, point by point the weakest
+//! process  one process: what /proc says of it
+//! ```
+//!
+//! Nothing is opened through a container's own root: what a tenant mounts there cannot make the
+//! agent wait. The kernel answers all of it.
+
+mod look;
+mod process;
+mod round;
+
+pub(crate) use look::{Node, VerifyError};
+pub(crate) use round::{Subject, Verifier};

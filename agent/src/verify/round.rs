@@ -1,0 +1,180 @@
+//! Whose turn it is, and what has changed since the last look.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bulkhead_abi::{Relation, Rule};
+use bulkhead_policy::{
+    Level,
+    controls::Controls,
+    verify::{self, Control, Effective, Finding, IdRange, Overlap, State, overlaps},
+};
+
+use super::look::Node;
+
+/// Every container has its turn in this many ticks of a second. With one more to confirm, a
+/// container that is loosened is told within five seconds.
+const TICKS: u64 = 3;
+
+/// A container to look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject<'a> {
+    /// Its cgroup's id.
+    pub(crate) id: u64,
+    /// Its cgroup's path.
+    pub(crate) path: &'a str,
+    /// Its tenant.
+    pub(crate) tenant: &'a str,
+    /// Its level.
+    pub(crate) level: &'a Level,
+    /// The controls that it must have been given.
+    pub(crate) controls: Controls,
+}
+
+/// What is known of one container.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    /// Every control.
+    pub(crate) findings: Vec<Finding>,
+    /// What was found.
+    pub(crate) effective: Effective,
+    tenant: String,
+}
+
+impl Report {
+    /// The controls that are missing though the level requires them.
+    pub(crate) fn drift(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.state == State::Drift)
+    }
+}
+
+/// What a tick brought.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// Controls that have come to be missing, or to be missing no longer: container and finding.
+    pub(crate) controls: Vec<(u64, Finding)>,
+    /// Containers of two tenants whose user ids have come to overlap.
+    pub(crate) overlaps: Vec<Overlap<u64>>,
+}
+
+/// Looks at the containers in turn.
+pub(crate) struct Verifier {
+    node: Node,
+    /// The guard refuses capabilities above the ceiling where the level says so.
+    ceiling_enforced: bool,
+    tick: u64,
+    reports: HashMap<u64, Report>,
+    /// Found otherwise once: looked at again in the next tick, whosever turn it is. The runtime's
+    /// own set-up has neither filter nor label yet and is over by then.
+    suspects: HashMap<u64, Vec<State>>,
+    overlaps: Vec<Overlap<u64>>,
+}
+
+impl Verifier {
+    /// Nothing is known yet.
+    pub(crate) fn new(node: Node, ceiling_enforced: bool) -> Self {
+        Self {
+            node,
+            ceiling_enforced,
+            tick: 0,
+            reports: HashMap::new(),
+            suspects: HashMap::new(),
+            overlaps: Vec::new(),
+        }
+    }
+
+    /// What is known of a container; `None` before its first look.
+    pub(crate) fn report(&self, container: u64) -> Option<&Report> {
+        self.reports.get(&container)
+    }
+
+    /// How many containers lack a control, by tenant and control.
+    pub(crate) fn drift(&self) -> BTreeMap<(&str, Control), usize> {
+        let mut totals = BTreeMap::new();
+        for report in self.reports.values() {
+            for finding in report.drift() {
+                *totals.entry((report.tenant.as_str(), finding.control)).or_default() += 1;
+            }
+        }
+        totals
+    }
+
+    /// Containers of two tenants whose user ids overlap, as of the last look.
+    pub(crate) fn overlaps(&self) -> &[Overlap<u64>] {
+        &self.overlaps
+    }
+
+    /// Looks at those whose turn it is.
+    pub(crate) fn tick<'a>(&mut self, containers: impl Iterator<Item = Subject<'a>>) -> Changes {
+        self.tick = self.tick.wrapping_add(1);
+        let mut changes = Changes::default();
+        let mut present = std::collections::HashSet::new();
+        for subject in containers {
+            present.insert(subject.id);
+            let turn = subject.id % TICKS == self.tick % TICKS;
+            let new = !self.reports.contains_key(&subject.id);
+            if turn || new || self.suspects.contains_key(&subject.id) {
+                self.look(subject, &mut changes.controls);
+            }
+        }
+        self.reports.retain(|id, _| present.contains(id));
+        self.suspects.retain(|id, _| present.contains(id));
+        changes.overlaps = self.compare_ids();
+        changes
+    }
+
+    fn look(&mut self, subject: Subject<'_>, changes: &mut Vec<(u64, Finding)>) {
+        let effective = match self.node.look(subject.path) {
+            Ok(Some(effective)) => effective,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(
+                    cgroup = subject.path,
+                    %error,
+                    "a container's controls cannot be verified"
+                );
+                return;
+            }
+        };
+        let level = subject.level;
+        let refuses = level.verdict(Rule::CapabilityCeiling, Relation::None).refuses();
+        let node = verify::Node {
+            app_armor: self.node.has_app_armor(),
+            guards_ceiling: self.ceiling_enforced && refuses,
+        };
+        let findings = verify::compare(subject.controls, level.ceiling(), &effective, node);
+        let states: Vec<State> = findings.iter().map(|finding| finding.state).collect();
+        let known = self.reports.get(&subject.id);
+        let same = known.is_some_and(|report| {
+            report.findings.iter().map(|finding| finding.state).eq(states.iter().copied())
+        });
+        let confirmed = self.suspects.get(&subject.id) == Some(&states);
+        let looser = states.iter().any(|state| state.is_missing());
+        if !same && !confirmed && (looser || known.is_some()) {
+            self.suspects.insert(subject.id, states);
+            return;
+        }
+        self.suspects.remove(&subject.id);
+        for (at, finding) in findings.iter().enumerate() {
+            let before = known.and_then(|report| report.findings.get(at)).map(|it| it.state);
+            let was_missing = before.is_some_and(State::is_missing);
+            if before != Some(finding.state) && (was_missing || finding.state.is_missing()) {
+                changes.push((subject.id, finding.clone()));
+            }
+        }
+        let tenant = subject.tenant.to_owned();
+        self.reports.insert(subject.id, Report { findings, effective, tenant });
+    }
+
+    /// Overlaps that were not there before.
+    fn compare_ids(&mut self) -> Vec<Overlap<u64>> {
+        let mut owned: Vec<(&str, u64, IdRange)> = Vec::new();
+        for (id, report) in &self.reports {
+            let ranges = report.effective.uids.iter();
+            owned.extend(ranges.map(|range| (report.tenant.as_str(), *id, *range)));
+        }
+        let found = overlaps(&owned);
+        let new = found.iter().filter(|it| !self.overlaps.contains(it)).cloned().collect();
+        self.overlaps = found;
+        new
+    }
+}
