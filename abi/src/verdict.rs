@@ -37,13 +37,15 @@ byte_enum! {
         Deny = 2 => "deny",
         /// Refuse the act and send SIGKILL to the process.
         Kill = 3 => "kill",
+        /// Refuse the act; the agent freezes the container that did it.
+        Freeze = 4 => "freeze",
     }
 }
 
 impl Verdict {
     /// Whether the act itself is refused.
     pub const fn refuses(self) -> bool {
-        matches!(self, Self::Deny | Self::Kill)
+        matches!(self, Self::Deny | Self::Kill | Self::Freeze)
     }
 }
 

@@ -46,6 +46,15 @@ pub(crate) enum Command {
         bulkhead container --json /kubepods/pod1/3f1c\n\n\
         Asks the running agent. Exit status: 0 done, 1 an error.")]
     Container(ContainerArguments),
+    /// Freeze a container and write down what it is doing
+    #[command(after_help = "Example:\n  bulkhead freeze 3f1c --reason \"ticket 4711\"\n\n\
+        Every process of the container stands still until `bulkhead thaw`. Exit status: 0 frozen, \
+        1 an error, or not every process stands still.")]
+    Freeze(FreezeArguments),
+    /// Let a frozen container go on
+    #[command(after_help = "Example:\n  bulkhead thaw 3f1c\n\n\
+        `bulkhead tenants` lists the frozen ones. Exit status: 0 done, 1 an error.")]
+    Thaw(ThawArguments),
     /// Check a configuration file
     #[command(after_help = "Example:\n  bulkhead check /etc/bulkhead/config.yaml\n\n\
         Exit status: 0 when it is good, 64 when not.")]
@@ -56,6 +65,9 @@ pub(crate) enum Command {
     /// One act of `prove`, in a process of its own
     #[command(hide = true)]
     Act(prove::ActArguments),
+    /// Reads processes for a capture, in a process of its own
+    #[command(hide = true)]
+    CaptureProcesses,
 }
 
 /// `bulkhead run`
@@ -103,6 +115,29 @@ pub(crate) struct ContainerArguments {
     /// One JSON document on standard output
     #[arg(long)]
     pub(crate) json: bool,
+    /// The agent's socket
+    #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
+    pub(crate) socket: PathBuf,
+}
+
+/// `bulkhead freeze`
+#[derive(Debug, Args)]
+pub(crate) struct FreezeArguments {
+    /// The container's id or a beginning of it, or its cgroup's path
+    pub(crate) id: String,
+    /// Why, for the evidence log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// The agent's socket
+    #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
+    pub(crate) socket: PathBuf,
+}
+
+/// `bulkhead thaw`
+#[derive(Debug, Args)]
+pub(crate) struct ThawArguments {
+    /// The container's id or a beginning of it, or its cgroup's path
+    pub(crate) id: String,
     /// The agent's socket
     #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
     pub(crate) socket: PathBuf,

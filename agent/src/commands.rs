@@ -3,6 +3,7 @@
 mod check;
 mod container;
 mod doctor;
+mod freeze;
 mod prove;
 mod run;
 mod schema;
@@ -28,6 +29,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Act(arguments) => prove::act(&arguments),
         Command::Tenants(arguments) => tenants::run(&arguments),
         Command::Container(arguments) => container::run(&arguments),
+        Command::Freeze(arguments) => freeze::freeze(&arguments),
+        Command::Thaw(arguments) => freeze::thaw(&arguments),
+        Command::CaptureProcesses => crate::respond::inspect::run(),
         Command::Check(arguments) => check::run(&arguments),
         Command::Schema => schema::run(),
     }

@@ -27,7 +27,7 @@ pub(crate) use self::{
     client::ask,
     peer::Peer,
     server::Server,
-    views::{ContainerView, ControlView, PodView, TenantView, Tenants},
+    views::{ContainerView, ControlView, FrozenView, PodView, TenantView, Tenants},
 };
 
 /// Where the agent listens unless told otherwise.
@@ -48,6 +48,19 @@ pub(crate) enum Request {
     /// One container.
     Container {
         /// Its runtime's id or a beginning of it, or its cgroup's path.
+        id: String,
+    },
+    /// A container is to stand still.
+    Freeze {
+        /// As above.
+        id: String,
+        /// Why, in the words of whoever asks.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// A container is to go on.
+    Thaw {
+        /// As above.
         id: String,
     },
 }

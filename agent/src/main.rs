@@ -6,6 +6,7 @@
 //! settings    the configuration file: read, watched, kept when the new one is bad
 //! node        this machine: privileges, the one instance, the cgroup tree, clocks
 //! workloads   which container each cgroup is, and whose
+//! respond     containers that are frozen, and what they were doing
 //! control     the socket by which commands ask the running agent
 //! kernel      the boundary to the kernel: programs, maps, rings, the ladder
 //! verify      what is in force in each container, against what its level requires
@@ -21,6 +22,7 @@ mod kernel;
 mod node;
 mod prove;
 mod report;
+mod respond;
 mod settings;
 mod verify;
 mod watch;

@@ -19,4 +19,4 @@ mod retries;
 mod table;
 
 pub(crate) use bundle::Bundles;
-pub(crate) use table::{Listed, Workloads};
+pub(crate) use table::{Listed, NoSuch, Workloads};

@@ -39,6 +39,7 @@ mod tests {
             let expected = if can { Effect::Denied } else { Effect::NotDenied };
             assert_eq!(effect(Verdict::Deny, *rung), expected);
             assert_eq!(effect(Verdict::Kill, *rung), expected);
+            assert_eq!(effect(Verdict::Freeze, *rung), expected);
             assert_eq!(effect(Verdict::Audit, *rung), Effect::Observed);
         }
     }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 pub use document::{
     AllCapabilities, CapabilityLimits, Ceiling, Configuration, Evidence, LevelDefinition, Metrics,
-    RelationVerdicts, RuleVerdict, TenantDefinition, VerdictWord,
+    RelationVerdicts, Response, RuleVerdict, TenantDefinition, VerdictWord,
 };
 pub(crate) use nearest::nearest;
 use node::Node;

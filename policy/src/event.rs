@@ -9,6 +9,7 @@ mod line;
 mod names;
 mod operation;
 mod party;
+mod response;
 mod syscall;
 mod text;
 mod words;
@@ -24,6 +25,7 @@ pub use self::{
     names::{Container, Names, Nobody, Owner, Pod},
     operation::{Argument, Operation},
     party::{Attribution, Binary, Parent, Party, Process},
+    response::{Action, CaptureFile, Cause, Response},
     syscall::{Architecture, Syscall},
     text::Text,
 };
@@ -72,6 +74,8 @@ pub enum Kind {
     Control(Box<ControlChange>),
     /// Something about the agent itself.
     Notice(Notice),
+    /// Something that the agent did about a container.
+    Response(Box<Response>),
 }
 
 /// A match of a guard rule.

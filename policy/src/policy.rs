@@ -44,6 +44,7 @@ pub struct Policy {
     levels: Vec<Level>,
     default: Level,
     tenants: Vec<Tenant>,
+    never_freeze: Vec<NamespaceClaim>,
 }
 
 /// A tenant of the configuration.
@@ -73,8 +74,20 @@ impl Tenant {
 }
 
 impl Policy {
-    pub(crate) fn new(levels: Vec<Level>, default: Level, tenants: Vec<Tenant>) -> Self {
-        Self { levels, default, tenants }
+    pub(crate) fn new(
+        levels: Vec<Level>,
+        default: Level,
+        tenants: Vec<Tenant>,
+        never_freeze: Vec<NamespaceClaim>,
+    ) -> Self {
+        Self { levels, default, tenants, never_freeze }
+    }
+
+    /// Whether a container of this Kubernetes namespace may be frozen: those that the node or the
+    /// cluster lives on may not.
+    pub fn may_freeze(&self, namespace: Option<&str>) -> bool {
+        let system = |namespace| self.never_freeze.iter().any(|it| it.fit(namespace).is_some());
+        !namespace.is_some_and(system)
     }
 
     /// Every level there is, built in or defined.

@@ -1,6 +1,7 @@
 //! From what the configuration says to what it means.
 
 mod levels;
+mod response;
 mod tenants;
 
 use crate::{
@@ -22,9 +23,10 @@ impl Policy {
         let path = FieldPath::default().key("defaultLevel");
         let default = levels.find(&configuration.default_level, path, &mut problems).cloned();
         let tenants = tenants::resolve(&configuration.tenants, &levels, &mut problems);
+        let never_freeze = response::resolve(&configuration.response, &mut problems);
         match default {
             Some(default) if problems.is_empty() => {
-                Ok(Self::new(levels.into_vec(), default, tenants))
+                Ok(Self::new(levels.into_vec(), default, tenants, never_freeze))
             }
             _ => Err(problems),
         }

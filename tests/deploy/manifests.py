@@ -15,9 +15,8 @@ KUBERNETES = "1.36"
 
 # What the agent asks of a node, and nothing beside it. A change here is a change of the threat model.
 CAPABILITIES = {"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH"}
-WRITABLE_HOST_PATHS = {"/sys/fs/bpf", "/var/lib/bulkhead", "/run/bulkhead"}
+WRITABLE_HOST_PATHS = {"/sys/fs/bpf", "/sys/fs/cgroup", "/var/lib/bulkhead", "/run/bulkhead"}
 READ_ONLY_HOST_PATHS = {
-    "/sys/fs/cgroup",
     "/sys/kernel/security",
     "/run/containerd/io.containerd.runtime.v2.task",
     "/var/lib/containers/storage/overlay-containers",
@@ -123,7 +122,7 @@ def promises(documents: list[dict]) -> dict[str, list[str]]:
             path for path, volume in host_paths.items()
             if volume.get("type") not in ("Directory", "DirectoryOrCreate")
         ],
-        "only evidence, state and the BPF file system are writable": [
+        "only evidence, state, cgroups and the BPF file system are writable": [
             mount["mountPath"]
             for mount, volume in mounts
             if mount.get("readOnly") is not True

@@ -44,12 +44,18 @@ fn print_tenant(tenant: &TenantView, out: &mut impl Write) -> io::Result<()> {
     let (name, level) = (shown(&tenant.name), shown(&tenant.level));
     writeln!(out, "{name}: {level}{by}; containers: {count}")?;
     for container in &tenant.containers {
-        let ContainerView { id, state, runtime, .. } = container;
+        let ContainerView { id, state, runtime, frozen, .. } = container;
         let id: String = shown(id.as_deref().unwrap_or("-")).chars().take(12).collect();
         let runtime = shown(runtime.as_deref().unwrap_or("-"));
         let (state, name) = (shown(state), name_of(container));
         let drift = drift_of(container);
-        writeln!(out, "  {id:<12} {state:<8} {runtime:<11} {name}{drift}")?;
+        write!(out, "  {id:<12} {state:<8} {runtime:<11} {name}{drift}")?;
+        match frozen {
+            Some(frozen) => {
+                writeln!(out, " since {}: {}", shown(&frozen.since), shown(&frozen.why))?
+            }
+            None => writeln!(out)?,
+        }
     }
     Ok(())
 }

@@ -26,6 +26,8 @@ pub(crate) struct Peer {
     pub(crate) pid: i32,
     /// Its user id here, when it connected or began to listen.
     pub(crate) uid: u32,
+    /// The user that logged in for it, where the kernel knows.
+    pub(crate) login_uid: Option<u32>,
     /// The name that it gives itself.
     pub(crate) comm: String,
     /// Its cgroup, from the root of this process's cgroup namespace.
@@ -83,6 +85,10 @@ impl Peer {
         Ok(Self {
             pid,
             uid,
+            login_uid: fs::read_to_string(of("loginuid"))
+                .ok()
+                .and_then(|text| text.trim().parse().ok())
+                .filter(|uid| *uid != u32::MAX),
             comm: String::from_utf8_lossy(comm.trim_ascii_end()).into_owned(),
             cgroup: unified(&cgroup).unwrap_or("/").to_owned(),
             user_namespace: namespace(&of("ns/user"))?,
@@ -140,6 +146,7 @@ mod tests {
         let peer = Peer {
             pid: 1,
             uid: 0,
+            login_uid: None,
             comm: "x".to_owned(),
             cgroup: "/".to_owned(),
             user_namespace: INITIAL_USER_NAMESPACE,

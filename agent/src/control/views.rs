@@ -46,8 +46,11 @@ pub(crate) struct ContainerView {
     pub(crate) cgroup: Option<String>,
     /// Its cgroup's id.
     pub(crate) cgroup_id: u64,
-    /// `running`, or what else became of it.
+    /// `running`, `freezing` (some process does not stand still yet), `frozen`, `unknown`.
     pub(crate) state: String,
+    /// Since when and why it was frozen; absent where the agent did not do it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) frozen: Option<FrozenView>,
     /// How its controls stand; empty before it has been looked at.
     #[serde(default)]
     pub(crate) controls: Vec<ControlView>,
@@ -74,6 +77,16 @@ pub(crate) struct ControlView {
     /// What brings it back, where it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) remedy: Option<String>,
+}
+
+/// Why a container stands still.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FrozenView {
+    /// When it was frozen.
+    pub(crate) since: String,
+    /// The rule, or what whoever asked said.
+    pub(crate) why: String,
 }
 
 /// A pod.

@@ -26,7 +26,7 @@ impl Promise {
     pub(crate) fn of(verdict: Verdict, rung: Rung) -> Self {
         match (verdict, rung) {
             (Verdict::Off, _) => Self::Allowed,
-            (Verdict::Deny | Verdict::Kill, Rung::Lsm) => Self::Blocked,
+            (Verdict::Deny | Verdict::Kill | Verdict::Freeze, Rung::Lsm) => Self::Blocked,
             (_, Rung::Lsm | Rung::Fentry) => Self::Seen,
             (_, Rung::Tracepoint | Rung::Cgroup) => Self::PartlySeen,
             (_, Rung::Blind) => Self::Nothing,

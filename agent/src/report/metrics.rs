@@ -45,6 +45,8 @@ pub(crate) struct Metrics {
     evidence_lost: IntCounter,
     evidence_errors: IntCounter,
     unattributed: IntGauge,
+    responses: IntCounterVec,
+    frozen: IntGaugeVec,
     tenants_folded: IntGauge,
     drift: IntGaugeVec,
     overlaps: IntGauge,
@@ -132,6 +134,16 @@ impl Metrics {
                 "bulkhead_cgroups_unattributed",
                 "Cgroups that hold a workload nobody could name.",
             )?,
+            responses: new.counters(
+                "bulkhead_responses_total",
+                "What the agent did about containers: froze, captured, thawed, or could not.",
+                &["action", "tenant"],
+            )?,
+            frozen: new.gauges(
+                "bulkhead_frozen_containers",
+                "Containers that the agent has frozen and nobody has thawed.",
+                &["tenant"],
+            )?,
             tenants_folded: new.gauge(
                 "bulkhead_metrics_tenants_folded",
                 "Tenants that share the tenant label `_other`.",
@@ -176,6 +188,25 @@ impl Metrics {
             self.reloads.with_label_values(&[result]).inc_by(0);
         }
         Ok(())
+    }
+
+    /// The agent did something about a container.
+    pub(crate) fn responded(&self, action: &str, tenant: Option<&str>) {
+        let tenant = self.memory().tenants.label(tenant);
+        self.responses.with_label_values(&[action, &tenant]).inc();
+    }
+
+    /// How many containers of each tenant stand still.
+    pub(crate) fn set_frozen(&self, frozen: &std::collections::BTreeMap<&str, i64>) {
+        let mut totals = std::collections::BTreeMap::<String, i64>::new();
+        let mut memory = self.memory();
+        for (tenant, count) in frozen {
+            *totals.entry(memory.tenants.label(Some(tenant))).or_default() += count;
+        }
+        self.frozen.reset();
+        for (tenant, count) in totals {
+            self.frozen.with_label_values(&[&tenant]).set(count);
+        }
     }
 
     /// Takes over a reading of the kernel's counts. `tenant` names a tenant's number.

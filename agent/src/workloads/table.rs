@@ -16,7 +16,7 @@ use bulkhead_policy::{
     workload::{SCOPE_NAMES, ScopeKind},
 };
 
-pub(crate) use self::listing::Listed;
+pub(crate) use self::listing::{Listed, NoSuch};
 use super::{
     bundle::Bundles,
     placement::{Found, Placement, WorkloadError, place},

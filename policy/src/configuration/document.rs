@@ -33,6 +33,8 @@ pub struct Configuration {
     pub default_level: String,
     /// Levels beside the three built-in ones.
     pub levels: Vec<LevelDefinition>,
+    /// What the agent does about a container beside refusing.
+    pub response: Response,
     /// Who shares this node.
     pub tenants: Vec<TenantDefinition>,
 }
@@ -46,6 +48,7 @@ impl Default for Configuration {
             runtime_directory: PathBuf::from("/run/bulkhead"),
             default_level: "trusted".to_owned(),
             levels: Vec::new(),
+            response: Response::default(),
             tenants: Vec::new(),
         }
     }
@@ -106,6 +109,24 @@ pub struct Evidence {
 impl Default for Evidence {
     fn default() -> Self {
         Self { directory: None, max_file_mib: 64, keep_files: 8, stdout: false }
+    }
+}
+
+/// What the agent does about a container beside refusing.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Response {
+    /// Namespaces whose containers are never frozen, by no rule and no command: a name, or a
+    /// beginning followed by `*`.
+    pub never_freeze: Vec<String>,
+    /// How many captures of frozen containers are kept; the oldest beyond it is removed.
+    #[schemars(range(min = 1, max = 1000))]
+    pub keep_captures: u64,
+}
+
+impl Default for Response {
+    fn default() -> Self {
+        Self { never_freeze: vec!["kube-system".to_owned()], keep_captures: 32 }
     }
 }
 
@@ -202,6 +223,8 @@ pub enum VerdictWord {
     Deny,
     /// It is refused, and the process is killed.
     Kill,
+    /// It is refused, and the container is frozen, with a capture of what it was doing.
+    Freeze,
 }
 
 impl From<VerdictWord> for Verdict {
@@ -211,6 +234,7 @@ impl From<VerdictWord> for Verdict {
             VerdictWord::Audit => Self::Audit,
             VerdictWord::Deny => Self::Deny,
             VerdictWord::Kill => Self::Kill,
+            VerdictWord::Freeze => Self::Freeze,
         }
     }
 }
@@ -256,7 +280,7 @@ impl<'de> Deserialize<'de> for RuleVerdict {
             type Value = RuleVerdict;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("off, audit, deny or kill, or one of them for each relation")
+                f.write_str("off, audit, deny, kill or freeze, or one of them for each relation")
             }
 
             fn visit_str<E: de::Error>(self, word: &str) -> Result<RuleVerdict, E> {

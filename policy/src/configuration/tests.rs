@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use bulkhead_abi::{Relation, Rule, Verdict};
 use proptest::prelude::*;
 
 use super::*;
@@ -37,12 +38,13 @@ fn every_key_is_read() {
 metrics: { address: '[::]:9000' }
 evidence: { directory: /log, maxFileMiB: 3, keepFiles: 2, stdout: true }
 stateDirectory: /state
+response: { neverFreeze: [kube-system, calico-*], keepCaptures: 3 }
 runtimeDirectory: /rt
 defaultLevel: own
 levels:
   - name: own
     extends: untrusted
-    rules: { BH-MNT-001: kill, BH-PROC-001: { cross-tenant: kill, pod: off } }
+    rules: { BH-MNT-001: kill, BH-PROC-001: { cross-tenant: freeze, pod: off } }
     capabilities: { ceiling: all }
 tenants:
   - name: a
@@ -60,6 +62,13 @@ tenants:
     assert!(configuration.evidence.stdout);
     assert_eq!(configuration.state_directory, Path::new("/state"));
     assert_eq!(configuration.runtime_directory, Path::new("/rt"));
+    assert_eq!(configuration.response.keep_captures, 3);
+    let own = settings.policy.default_level();
+    assert_eq!(own.verdict(Rule::ProcessAttach, Relation::CrossTenant), Verdict::Freeze);
+    for (namespace, may) in [("kube-system", false), ("calico-apiserver", false), ("shop", true)] {
+        assert_eq!(settings.policy.may_freeze(Some(namespace)), may, "{namespace}");
+    }
+    assert!(settings.policy.may_freeze(None));
     assert_eq!(settings.policy.default_level().name(), "own");
     assert_eq!(settings.policy.tenants().len(), 1);
     assert_eq!(settings.policy.levels().len(), 4);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Act, Attribution, Event, Kind, Loss, Party, Target};
+use super::{Act, Attribution, Event, Kind, Loss, Party, Response, Target, Text};
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -13,6 +13,7 @@ impl fmt::Display for Event {
             Kind::Malformed(malformed) => write!(f, "malformed record: {}", malformed.message),
             Kind::Repair(repair) => write!(f, "repaired {}: {}", repair.file, repair.message),
             Kind::Control(change) => write!(f, "{change}"),
+            Kind::Response(response) => write!(f, "{response}"),
             Kind::Notice(notice) => {
                 write!(f, "{} {}: {}", notice.subject, notice.severity, notice.message.as_str())
             }
@@ -60,6 +61,28 @@ impl fmt::Display for Party {
             f.write_str(" (unconfirmed)")?;
         }
         write!(f, " {}[{}]", self.process.comm, self.process.pid)
+    }
+}
+
+impl fmt::Display for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.action.as_str())?;
+        let pod = self.pod.as_ref().and_then(|pod| pod.name.as_ref());
+        let container = self.container.as_ref();
+        let container = container.and_then(|it| it.name.as_ref().or(it.id.as_ref()));
+        let parts: Vec<String> = [self.tenant.as_ref(), pod, container]
+            .into_iter()
+            .flatten()
+            .map(Text::to_string)
+            .collect();
+        write!(f, " {} (cgroup {})", parts.join("/"), self.cgroup_id)?;
+        if let Some(capture) = &self.capture {
+            write!(f, " {} sha256:{}", capture.file, capture.sha256)?;
+        }
+        match &self.message {
+            Some(message) => write!(f, ": {}", message.as_str()),
+            None => Ok(()),
+        }
     }
 }
 

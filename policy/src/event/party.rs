@@ -38,6 +38,9 @@ pub struct Party {
     pub container: Option<Container>,
     /// The id of the cgroup the process is in.
     pub cgroup_id: u64,
+    /// The id of its container's own cgroup, where the container is known.
+    #[serde(skip)]
+    pub container_cgroup: Option<u64>,
     /// The process.
     pub process: Process,
 }
@@ -118,6 +121,7 @@ impl Party {
             pod,
             container,
             cgroup_id: party.cgroup,
+            container_cgroup: known(identity.container),
             process: Process::new(party),
         }
     }
@@ -132,6 +136,7 @@ impl Party {
             pod: owner.pod.cloned(),
             container: Some(owner.container.clone()),
             cgroup_id: party.cgroup,
+            container_cgroup: Some(party.cgroup),
             process: Process::new(party),
         }
     }

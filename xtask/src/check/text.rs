@@ -9,7 +9,7 @@ use super::tree::{Source, Tree};
 const MOST_LINES: usize = 500;
 
 /// Files that nobody writes by hand.
-const NOT_WRITTEN: [&str; 2] = ["Cargo.lock", "LICENSE"];
+const NOT_WRITTEN: [&str; 3] = ["Cargo.lock", "LICENSE", "config.schema.json"];
 
 /// What ties a repository to the machine it was written on, or to one registry's address. The
 /// pieces are joined here so that this file does not hold them.

@@ -1,6 +1,7 @@
 //! The running agent: one loop that waits for records, time, the configuration and signals.
 
 mod answers;
+mod responses;
 
 use std::{collections::BTreeMap, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
 
@@ -31,6 +32,7 @@ use crate::{
         http::{Readiness, Server},
         metrics::Metrics,
     },
+    respond::{Offence, Responder},
     settings::{Change, Watcher},
     watch::{Losses, Watch},
     workloads::Workloads,
@@ -57,6 +59,7 @@ pub(super) struct Service {
     /// `None` where the control socket could not be opened.
     questions: Option<mpsc::Receiver<Question>>,
     door: Door,
+    responder: Responder,
     losses: Losses,
     verification: Verification,
     lifecycle_lost: u64,
@@ -87,7 +90,9 @@ impl Service {
         let (lifecycle, refusals) = (AsyncFd::new(lifecycle), AsyncFd::new(refusals));
         let lifecycle = lifecycle.context("cannot wait for the lifecycle ring")?;
         let refusals = refusals.context("cannot wait for verdicts")?;
-        let door = Door::new(vantage_of(&workloads));
+        let vantage = vantage_of(&workloads);
+        let responder = open_responder(settings, vantage.as_ref(), &workloads)?;
+        let door = Door::new(vantage);
         let questions = open_control(&settings.configuration.runtime_directory);
         Ok(Self {
             guard,
@@ -102,6 +107,7 @@ impl Service {
             watcher,
             questions,
             door,
+            responder,
             losses: Losses::default(),
             verification: Verification::default(),
             lifecycle_lost: 0,
@@ -160,6 +166,7 @@ impl Service {
                     ready.context("cannot wait for verdicts")?.clear_ready();
                     self.survive(Self::take_events);
                 }
+                Some(outcome) = self.responder.outcome() => self.responded(outcome),
                 Some(question) = asked(&mut self.questions) => self.answer(question),
                 _ = look.tick() => self.survive(Self::take_events),
                 _ = tick.tick() => self.survive(Self::tick),
@@ -213,13 +220,17 @@ impl Service {
         self.take_lifecycle()?;
         let (evidence, metrics) = (&mut self.evidence, &self.metrics);
         let verification = &mut self.verification;
+        let mut offences = Vec::new();
         let drained = self.watch.drain(&self.workloads, |event| {
             if let Kind::Malformed(malformed) = &event.kind {
                 metrics.malformed(malformed.reason);
             }
             verification.asked(&event);
-            evidence.append(event);
+            let offence = Offence::of(&event);
+            let sequence = evidence.append(event);
+            offences.extend(offence.map(|offence| (sequence, offence)));
         });
+        self.respond(&offences);
         self.metrics.delivered(drained.acts);
         if drained.events > 0 {
             self.flush();
@@ -238,6 +249,7 @@ impl Service {
         for event in self.losses.tell(&counts, &self.workloads, self.watch.node()) {
             self.evidence.append(event);
         }
+        self.look_at_frozen(&counts);
         self.forget_counts_of_the_gone(&counts)?;
         let (metrics, node) = (&self.metrics, self.watch.node());
         for event in self.verification.tick(&self.workloads, metrics, node) {
@@ -349,6 +361,8 @@ impl Service {
         match watcher.look() {
             Change::None => {}
             Change::Good(settings) => {
+                let keep = settings.configuration.response.keep_captures;
+                self.responder.keep_captures(usize::try_from(keep).unwrap_or(usize::MAX));
                 self.workloads.adopt_policy(settings.policy, &mut self.guard)?;
                 self.metrics.reloaded(seconds_since_1970());
                 self.notice("policy", Severity::Low, "the new configuration is in force");
@@ -393,6 +407,18 @@ fn open_control(directory: &Path) -> Option<mpsc::Receiver<Question>> {
             None
         }
     }
+}
+
+fn open_responder(
+    settings: &Settings,
+    vantage: Option<&Vantage>,
+    workloads: &Workloads,
+) -> anyhow::Result<Responder> {
+    let configuration = &settings.configuration;
+    let keep = usize::try_from(configuration.response.keep_captures)?;
+    let captures = configuration.evidence_directory().join("captures");
+    let own = vantage.map(|vantage| vantage.own().to_owned());
+    Ok(Responder::open(&configuration.state_directory, captures, keep, own, workloads)?)
 }
 
 fn vantage_of(workloads: &Workloads) -> Option<Vantage> {

@@ -160,6 +160,8 @@ fn every_metric_of_the_documentation_is_there_and_no_other() {
     metrics.flushed(&Flush { written: 3, lost: 1, errors: 1, ..Flush::default() });
     metrics.set_unattributed(1);
     metrics.set_drift([("acme", "seccomp", 1)]);
+    metrics.responded("freeze", Some("acme"));
+    metrics.set_frozen(&[("acme", 1)].into());
     let text = text(&metrics);
     let mut exported: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

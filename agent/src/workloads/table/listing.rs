@@ -42,6 +42,12 @@ impl Workloads {
         listed
     }
 
+    /// The container whose own cgroup has this id, if it is there.
+    pub(crate) fn by_cgroup(&self, cgroup: u64) -> Option<Listed<'_>> {
+        let (path, _) = self.paths.iter().find(|(_, id)| **id == cgroup)?;
+        self.listing(cgroup, path)
+    }
+
     /// The container with this id, a beginning of it, or this cgroup path.
     pub(crate) fn find(&self, said: &str) -> Result<Listed<'_>, NoSuch> {
         let listed = self.listed();

@@ -8,17 +8,22 @@ use std::{
 use bulkhead_policy::{catalogue::Severity, event::Text};
 use serde::Serialize;
 
-use super::Service;
+use super::{Service, responses::AskedError};
 use crate::{
     control::{
-        Answer, ContainerView, Peer, PodView, Question, Refusal, Request, TenantView, Tenants,
+        Answer, ContainerView, FrozenView, Peer, PodView, Question, Refusal, Request, TenantView,
+        Tenants,
     },
     node::vantage::Vantage,
+    respond::FreezeError,
     workloads::Listed,
 };
 
 /// Refused askers are told in the log once in this time; a tenant must not write it full.
 const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// Characters of a reason that are kept.
+const MAX_REASON: usize = 1_000;
 
 /// Who may ask, and who was refused.
 #[derive(Debug)]
@@ -39,12 +44,12 @@ impl Service {
     /// Answers one question.
     pub(super) fn answer(&mut self, question: Question) {
         let Question { request, peer, answer } = question;
-        let answered = self.admit(&peer).and_then(|()| self.answer_to(request));
+        let answered = self.admit(&peer).and_then(|()| self.answer_to(request, &peer));
         // Whoever asked may have stopped waiting.
         drop(answer.send(answered));
     }
 
-    fn answer_to(&mut self, request: Request) -> Answer {
+    fn answer_to(&mut self, request: Request, peer: &Peer) -> Answer {
         match request {
             Request::Tenants {} => document(&self.tenants()),
             Request::Container { id } => {
@@ -52,7 +57,29 @@ impl Service {
                 let listed = found.map_err(|error| Refusal::NotFound(error.to_string()))?;
                 document(&self.container_view(&listed))
             }
+            Request::Freeze { id, reason } => {
+                let reason: Option<String> =
+                    reason.map(|reason| reason.chars().take(MAX_REASON).collect());
+                let frozen = self.freeze(&id, reason.as_deref(), peer);
+                self.answer_about(frozen)
+            }
+            Request::Thaw { id } => {
+                let thawed = self.thaw(&id, peer);
+                self.answer_about(thawed)
+            }
         }
+    }
+
+    fn answer_about(&self, done: Result<u64, AskedError>) -> Answer {
+        let cgroup = done.map_err(|error| match &error {
+            AskedError::NoSuch(_) => Refusal::NotFound(error.to_string()),
+            AskedError::Freeze(FreezeError::Withheld(why)) => Refusal::Bad(why.clone()),
+            AskedError::Freeze(FreezeError::Write { source, .. }) => {
+                Refusal::Failed(format!("{error}: {source}"))
+            }
+        })?;
+        let gone = || Refusal::NotFound("the container is gone".to_owned());
+        document(&self.container_view(&self.workloads.by_cgroup(cgroup).ok_or_else(gone)?))
     }
 
     /// Whether this process may ask. What a tenant's process tries is told in the log.
@@ -122,6 +149,7 @@ impl Service {
 
     fn container_view(&self, listed: &Listed<'_>) -> ContainerView {
         let assignment = &listed.workload.assignment;
+        let (state, frozen) = self.responder.state(listed, &self.workloads);
         ContainerView {
             id: plain(&listed.container.id),
             name: plain(&listed.container.name),
@@ -135,7 +163,11 @@ impl Service {
             }),
             cgroup: Some(Text::new(listed.path).as_str().to_owned()),
             cgroup_id: listed.cgroup,
-            state: "running".to_owned(),
+            state: state.as_str().to_owned(),
+            frozen: frozen.map(|frozen| FrozenView {
+                since: frozen.since.clone(),
+                why: Text::new(&frozen.why).as_str().to_owned(),
+            }),
             controls: self.verification.view(listed.cgroup),
             capabilities_asked: self.verification.capabilities_asked(listed.path),
             user_ids: self.verification.user_ids(listed.cgroup),
