@@ -1,5 +1,7 @@
 //! What was typed.
 
+pub(crate) mod profile;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  bulkhead thaw 3f1c\n\n\
         `bulkhead tenants` lists the frozen ones. Exit status: 0 done, 1 an error.")]
     Thaw(ThawArguments),
+    /// Check, compare, explain and install seccomp profiles
+    Profile(profile::ProfileArguments),
     /// Check a configuration file
     #[command(after_help = "Example:\n  bulkhead check /etc/bulkhead/config.yaml\n\n\
         Exit status: 0 when it is good, 64 when not.")]

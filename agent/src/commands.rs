@@ -4,6 +4,7 @@ mod check;
 mod container;
 mod doctor;
 mod freeze;
+mod profile;
 mod prove;
 mod run;
 mod schema;
@@ -32,6 +33,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Freeze(arguments) => freeze::freeze(&arguments),
         Command::Thaw(arguments) => freeze::thaw(&arguments),
         Command::CaptureProcesses => crate::respond::inspect::run(),
+        Command::Profile(arguments) => profile::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Schema => schema::run(),
     }
@@ -40,7 +42,9 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
 /// The exit status for an error.
 pub(crate) fn exit_code_of(error: &anyhow::Error) -> ExitCode {
     let refused = |cause: &(dyn std::error::Error + 'static)| {
-        cause.is::<SettingsError>() || cause.is::<Refused>()
+        cause.is::<SettingsError>()
+            || cause.is::<Refused>()
+            || cause.is::<bulkhead_seccomp::ParseError>()
     };
     if error.chain().any(refused) { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
 }

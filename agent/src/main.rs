@@ -12,6 +12,7 @@
 //! verify      what is in force in each container, against what its level requires
 //! watch       records to events: decode, enrich, report
 //! report      the outward side: evidence log, metrics, HTTP
+//! profiles    seccomp profiles on this node
 //! prove       harmless breakouts, and what became of them
 //! ```
 
@@ -20,6 +21,7 @@ mod commands;
 mod control;
 mod kernel;
 mod node;
+mod profiles;
 mod prove;
 mod report;
 mod respond;

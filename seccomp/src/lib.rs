@@ -23,7 +23,7 @@ pub mod calls;
 pub mod check;
 pub mod compile;
 pub mod diff;
-//pub mod learn;
+pub mod learn;
 pub mod levels;
 pub mod parse;
 pub mod probe;
