@@ -8,15 +8,22 @@
 //! [package.metadata.nodes]
 //! tenants = ["--init systemd", "-k 6.1 --timeout 600"]
 //! ```
+//!
+//! Several nodes run at a time. A file that measures time is named in `package.metadata.alone` and has
+//! the machine to itself.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::io::{self, Read, Seek, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
@@ -42,6 +49,9 @@ pub(crate) struct Arguments {
     /// Run only the tests whose name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Nodes that run at the same time; as many as this machine has processors unless given
+    #[arg(long, value_name = "NUMBER")]
+    jobs: Option<NonZeroUsize>,
 }
 
 /// One test file on one node.
@@ -68,33 +78,68 @@ pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let programs = build(&wanted)?;
-    let nodes = nodes(&wanted)?;
+    let wishes = Wishes::read(&wanted)?;
     let mut runs = Vec::new();
     for (name, program) in &programs {
-        for node in nodes.get(name).map(Vec::as_slice).unwrap_or_default() {
+        for node in wishes.nodes.get(name).map(Vec::as_slice).unwrap_or_default() {
             runs.push(Run { name, program, node });
         }
     }
-    let mut failed = 0;
-    for (number, run) in runs.iter().enumerate() {
-        eprintln!("{AREA}: [{}/{}] {} {}", number + 1, runs.len(), run.name, run.node);
-        let begun = Instant::now();
-        let passed = run.perform(arguments.only.as_deref())?;
-        failed += u32::from(!passed);
-        let word = if passed { "ok" } else { "FAILED" };
-        eprintln!(
-            "{AREA}: {} {} {word} ({:.0} s)",
-            run.name,
-            run.node,
-            begun.elapsed().as_secs_f64()
-        );
-    }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAULTY) })
+    guest::prepare()?;
+    let (alone, together): (Vec<_>, Vec<_>) =
+        runs.into_iter().partition(|run| wishes.alone.iter().any(|name| name == run.name));
+    // A node of one processor keeps one of this machine's busy.
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = arguments.jobs.map_or_else(processors, usize::from);
+    let passed = [(together, jobs), (alone, 1)]
+        .into_iter()
+        .map(|(runs, jobs)| perform_all(&runs, jobs, arguments.only.as_deref()))
+        .collect::<Result<Vec<bool>>>()?;
+    let passed = passed.into_iter().all(|passed| passed);
+    Ok(if passed { ExitCode::SUCCESS } else { ExitCode::from(FAULTY) })
+}
+
+/// Runs so many nodes at a time; true if all tests passed. What several of them
+/// say is told node by node, each when it has ended.
+fn perform_all(runs: &[Run<'_>], jobs: usize, only: Option<&str>) -> Result<bool> {
+    let jobs = jobs.min(runs.len());
+    let next = AtomicUsize::new(0);
+    let told = Mutex::new(());
+    let work = || -> Result<bool> {
+        let mut passed = true;
+        while let Some((number, run)) = {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            runs.get(number).map(|run| (number, run))
+        } {
+            eprintln!("{AREA}: [{}/{}] {} {}", number + 1, runs.len(), run.name, run.node);
+            let begun = Instant::now();
+            let (ok, said) = run.perform(only, jobs == 1)?;
+            passed &= ok;
+            let word = if ok { "ok" } else { "FAILED" };
+            let took = begun.elapsed().as_secs_f64();
+            let _whole = told.lock().unwrap_or_else(PoisonError::into_inner);
+            if !said.is_empty() {
+                eprintln!("{AREA}: [{}/{}] {} said:", number + 1, runs.len(), run.name);
+                io::stderr().write_all(&said).context("standard error is gone")?;
+            }
+            eprintln!("{AREA}: {} {} {word} ({took:.0} s)", run.name, run.node);
+        }
+        Ok(passed)
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
+        let mut passed = true;
+        for worker in workers {
+            passed &= worker.join().map_err(|_| anyhow!("a run of a node panicked"))??;
+        }
+        Ok(passed)
+    })
 }
 
 impl Run<'_> {
-    /// Boots the node and runs the file's tests in it; true if all passed.
-    fn perform(&self, only: Option<&str>) -> Result<bool> {
+    /// Boots the node and runs the file's tests in it; true if all passed, and what was said unless
+    /// a person sees it as it comes.
+    fn perform(&self, only: Option<&str>, visibly: bool) -> Result<(bool, Vec<u8>)> {
         let own = std::env::current_exe().context("where is this program?")?;
         let mut shared = OsString::from(self.program);
         shared.push(format!(":{}", self.name));
@@ -102,7 +147,17 @@ impl Run<'_> {
         run.args(["guest", "run"]).args(self.node.split_whitespace()).arg("--share").arg(shared);
         // One at a time: they share the node's containerd, and an agent is there once.
         run.arg("--").args([self.name, "--test-threads=1"]).args(only);
-        command::succeeds_visibly(run.stdin(Stdio::null()))
+        run.stdin(Stdio::null());
+        if visibly {
+            return Ok((command::succeeds_visibly(&mut run)?, Vec::new()));
+        }
+        let mut said = tempfile::tempfile().context("cannot keep what the node says")?;
+        let both = || said.try_clone().map(Stdio::from).context("cannot keep what the node says");
+        run.stdout(both()?).stderr(both()?);
+        let passed = command::succeeds_visibly(&mut run)?;
+        let mut text = Vec::new();
+        said.rewind().and_then(|()| said.read_to_end(&mut text)).context("cannot read it back")?;
+        Ok((passed, text))
     }
 }
 
@@ -154,31 +209,48 @@ fn executables(messages: &str) -> Result<BTreeMap<String, PathBuf>> {
     Ok(found)
 }
 
-/// The nodes that each file wants.
-fn nodes(names: &[String]) -> Result<BTreeMap<String, Vec<String>>> {
-    let path = cache::repository().join(HOME).join("Cargo.toml");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    wanted_nodes(&text, names).with_context(|| format!("in {}", path.display()))
+/// What the manifest says of the files.
+#[derive(Debug)]
+struct Wishes {
+    /// The nodes that each wants.
+    nodes: BTreeMap<String, Vec<String>>,
+    /// Those that want the machine to themselves.
+    alone: Vec<String>,
 }
 
-fn wanted_nodes(manifest: &str, names: &[String]) -> Result<BTreeMap<String, Vec<String>>> {
-    let manifest: toml::Table = manifest.parse()?;
-    let table = manifest.get("package").and_then(|package| package.get("metadata"));
-    let table = table.and_then(|metadata| metadata.get("nodes"));
-    let mut wanted = BTreeMap::new();
-    for name in names {
-        let nodes = match table.and_then(|table| table.get(name)) {
-            Some(nodes) => nodes
-                .clone()
-                .try_into()
-                .with_context(|| format!("package.metadata.nodes.{name} is no list of texts"))?,
-            None => vec![ANY_NODE.to_owned()],
-        };
-        ensure!(!nodes.is_empty(), "package.metadata.nodes.{name} is empty: it would run nowhere");
-        wanted.insert(name.clone(), nodes);
+impl Wishes {
+    fn read(names: &[String]) -> Result<Self> {
+        let path = cache::repository().join(HOME).join("Cargo.toml");
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text, names).with_context(|| format!("in {}", path.display()))
     }
-    Ok(wanted)
+
+    fn parse(manifest: &str, names: &[String]) -> Result<Self> {
+        let manifest: toml::Table = manifest.parse()?;
+        let metadata = manifest.get("package").and_then(|package| package.get("metadata"));
+        let table = metadata.and_then(|metadata| metadata.get("nodes"));
+        let mut nodes = BTreeMap::new();
+        for name in names {
+            let wanted: Vec<String> = match table.and_then(|table| table.get(name)) {
+                Some(wanted) => wanted.clone().try_into().with_context(|| {
+                    format!("package.metadata.nodes.{name} is no list of texts")
+                })?,
+                None => vec![ANY_NODE.to_owned()],
+            };
+            let empty = "is empty: it would run nowhere";
+            ensure!(!wanted.is_empty(), "package.metadata.nodes.{name} {empty}");
+            nodes.insert(name.clone(), wanted);
+        }
+        let alone = match metadata.and_then(|metadata| metadata.get("alone")) {
+            Some(alone) => {
+                let alone = alone.clone().try_into();
+                alone.context("package.metadata.alone is no list of texts")?
+            }
+            None => Vec::new(),
+        };
+        Ok(Self { nodes, alone })
+    }
 }
 
 #[cfg(test)]
@@ -192,17 +264,23 @@ mod tests {
     #[test]
     fn a_file_runs_on_the_nodes_it_names_or_on_one_of_any_kind() {
         let manifest = "[package.metadata.nodes]\ntenants = [\"-k 6.1\", \"--init systemd\"]\n";
-        assert_eq!(
-            wanted_nodes(manifest, &names()).unwrap()["tenants"],
-            ["-k 6.1", "--init systemd"]
-        );
-        assert_eq!(wanted_nodes("", &names()).unwrap()["tenants"], [ANY_NODE]);
+        let nodes = |manifest: &str| Wishes::parse(manifest, &names()).unwrap().nodes;
+        assert_eq!(nodes(manifest)["tenants"], ["-k 6.1", "--init systemd"]);
+        assert_eq!(nodes("")["tenants"], [ANY_NODE]);
     }
 
     #[test]
     fn a_file_that_would_run_nowhere_is_refused() {
-        assert!(wanted_nodes("package.metadata.nodes.tenants = []", &names()).is_err());
-        assert!(wanted_nodes("package.metadata.nodes.tenants = 1", &names()).is_err());
+        assert!(Wishes::parse("package.metadata.nodes.tenants = []", &names()).is_err());
+        assert!(Wishes::parse("package.metadata.nodes.tenants = 1", &names()).is_err());
+    }
+
+    #[test]
+    fn what_measures_time_has_the_machine_to_itself() {
+        let manifest = "package.metadata.alone = [\"storm\"]";
+        assert_eq!(Wishes::parse(manifest, &names()).unwrap().alone, ["storm"]);
+        assert!(Wishes::parse("", &names()).unwrap().alone.is_empty());
+        assert!(Wishes::parse("package.metadata.alone = 1", &names()).is_err());
     }
 
     #[test]

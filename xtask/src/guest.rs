@@ -154,6 +154,12 @@ impl Containerd {
     }
 }
 
+/// Installs and builds what every node needs, so that several that start at once find it there.
+pub(crate) fn prepare() -> Result<()> {
+    setup::ensure()?;
+    agent().map(drop)
+}
+
 /// Does what the command line asked for.
 pub(crate) fn perform(arguments: Arguments) -> Result<ExitCode> {
     match arguments.verb {
