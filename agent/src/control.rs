@@ -27,7 +27,7 @@ pub(crate) use self::{
     client::ask,
     peer::Peer,
     server::Server,
-    views::{ContainerView, ControlView, FrozenView, PodView, TenantView, Tenants},
+    views::{ContainerView, ControlView, FrozenView, LimitView, PodView, TenantView, Tenants},
 };
 
 /// Where the agent listens unless told otherwise.

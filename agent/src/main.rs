@@ -7,6 +7,8 @@
 //! node        this machine: privileges, the one instance, the cgroup tree, clocks
 //! workloads   which container each cgroup is, and whose
 //! respond     containers that are frozen, and what they were doing
+//! runtime     the plugin of the container runtime: limits and names before a container is made
+//! enforce     limits held by cgroup files; pressure, and who causes it
 //! control     the socket by which commands ask the running agent
 //! kernel      the boundary to the kernel: programs, maps, rings, the ladder
 //! verify      what is in force in each container, against what its level requires
@@ -19,12 +21,14 @@
 mod cli;
 mod commands;
 mod control;
+mod enforce;
 mod kernel;
 mod node;
 mod profiles;
 mod prove;
 mod report;
 mod respond;
+mod runtime;
 mod settings;
 mod verify;
 mod watch;

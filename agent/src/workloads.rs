@@ -13,10 +13,12 @@
 //! records lost     scan again
 //! ```
 
+mod announced;
 mod bundle;
 mod placement;
 mod retries;
 mod table;
 
-pub(crate) use bundle::Bundles;
+pub(crate) use announced::{Announced, Announcement, NotAnnounced};
+pub(crate) use bundle::{Bundle, Bundles};
 pub(crate) use table::{Listed, NoSuch, Workloads};

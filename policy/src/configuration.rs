@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 pub use document::{
     AllCapabilities, CapabilityLimits, Ceiling, Configuration, Evidence, LevelDefinition, Metrics,
-    RelationVerdicts, Response, RuleVerdict, TenantDefinition, VerdictWord,
+    Nri, RelationVerdicts, Response, RuleVerdict, TenantDefinition, VerdictWord,
 };
 pub(crate) use nearest::nearest;
 use node::Node;

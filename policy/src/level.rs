@@ -12,6 +12,7 @@ use crate::{
         RelationVerdicts, RuleVerdict, nearest, read_definition,
     },
     controls::{ControlChanges, Controls},
+    limits::{Limits, LimitsDefinition, OnError},
 };
 
 /// The built-in levels, from the mildest to the strictest: name and definition. They are read by
@@ -50,6 +51,8 @@ pub struct Level {
     verdicts: BTreeMap<(Rule, Relation), Verdict>,
     ceiling: Capabilities,
     controls: Controls,
+    limits: Limits,
+    on_error: OnError,
 }
 
 /// What a definition changes in a level.
@@ -58,6 +61,8 @@ pub(crate) struct Changes<'a> {
     pub(crate) rules: &'a BTreeMap<String, RuleVerdict>,
     pub(crate) capabilities: &'a CapabilityLimits,
     pub(crate) controls: &'a ControlChanges,
+    pub(crate) limits: &'a LimitsDefinition,
+    pub(crate) on_error: Option<OnError>,
 }
 
 impl<'a> From<&'a LevelDefinition> for Changes<'a> {
@@ -66,6 +71,8 @@ impl<'a> From<&'a LevelDefinition> for Changes<'a> {
             rules: &definition.rules,
             capabilities: &definition.capabilities,
             controls: &definition.controls,
+            limits: &definition.limits,
+            on_error: definition.on_error,
         }
     }
 }
@@ -78,6 +85,8 @@ impl Level {
             verdicts: BTreeMap::new(),
             ceiling: Capabilities::ALL,
             controls: Controls::default(),
+            limits: Limits::default(),
+            on_error: OnError::default(),
         }
     }
 
@@ -99,6 +108,16 @@ impl Level {
     /// What a container must have been given.
     pub fn controls(&self) -> Controls {
         self.controls
+    }
+
+    /// How much a container may use.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// What happens to a container that cannot be given what the level asks for.
+    pub fn on_error(&self) -> OnError {
+        self.on_error
     }
 
     /// Whether any act is refused at this level.
@@ -148,6 +167,11 @@ impl Level {
             }
         }
         level.controls = level.controls.refined(changes.controls);
+        level.on_error = changes.on_error.unwrap_or(level.on_error);
+        match level.limits.refined(changes.limits) {
+            Ok(limits) => level.limits = limits,
+            Err(more) => problems.extend(more),
+        }
         if problems.is_empty() { Ok(level) } else { Err(problems) }
     }
 

@@ -5,6 +5,7 @@ use bulkhead_abi::LevelTable;
 use crate::{
     claim::{CgroupClaim, NamespaceClaim},
     level::{Level, strictest},
+    limits::TenantLimits,
 };
 
 /// The tenant of a container outside Kubernetes that no tenant claims.
@@ -12,6 +13,11 @@ pub const UNASSIGNED: &str = "unassigned";
 
 /// Names that stand for something else than a tenant wherever tenants are named.
 pub(crate) const RESERVED: [&str; 4] = [UNASSIGNED, "host", "unidentified", "none"];
+
+/// Namespaces without which a cluster does not live: nothing of theirs is ever refused, and limits
+/// hold for them only where a tenant of the configuration claims them.
+pub const SYSTEM_NAMESPACES: [&str; 4] =
+    ["kube-system", "kube-public", "kube-node-lease", "bulkhead-system"];
 
 /// What is known of a container.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,6 +60,7 @@ pub struct Tenant {
     pub(crate) level: Level,
     pub(crate) namespaces: Vec<NamespaceClaim>,
     pub(crate) cgroups: Vec<CgroupClaim>,
+    pub(crate) limits: TenantLimits,
 }
 
 impl Tenant {
@@ -65,6 +72,11 @@ impl Tenant {
     /// Its level, with the tenant's own changes, under the level's name.
     pub fn level(&self) -> &Level {
         &self.level
+    }
+
+    /// How much all of its containers on this node may use together.
+    pub fn limits(&self) -> TenantLimits {
+        self.limits
     }
 
     /// The cgroups that it claims by path.

@@ -41,6 +41,7 @@ fn check_plain_values(configuration: &Configuration, problems: &mut Vec<Problem>
         (Some(&configuration.state_directory), top.key("stateDirectory")),
         (Some(&configuration.runtime_directory), top.key("runtimeDirectory")),
         (configuration.evidence.directory.as_ref(), evidence.key("directory")),
+        (Some(&configuration.nri.socket), top.key("nri").key("socket")),
     ];
     for (directory, path) in directories {
         if let Some(relative) = directory.filter(|directory| !directory.is_absolute()) {

@@ -3,9 +3,11 @@
 //! Paths are made by the runtimes, but a container may make any path below its own cgroup. So the
 //! outermost container on the way down is the container, whatever stands below it.
 
+pub use driver::cgroup_of;
 use names::{Name, name, runtime_id};
 pub use names::{SCOPE_NAMES, ScopeKind};
 
+mod driver;
 mod names;
 
 /// Who made a container, as far as the path tells.

@@ -17,6 +17,7 @@ KUBERNETES = "1.36"
 CAPABILITIES = {"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH"}
 WRITABLE_HOST_PATHS = {"/sys/fs/bpf", "/sys/fs/cgroup", "/var/lib/bulkhead", "/run/bulkhead"}
 READ_ONLY_HOST_PATHS = {
+    "/var/run/nri",
     "/sys/kernel/security",
     "/run/containerd/io.containerd.runtime.v2.task",
     "/var/lib/containers/storage/overlay-containers",

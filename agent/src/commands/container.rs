@@ -8,7 +8,7 @@ use std::{
 use super::{shown, tenants::name_of};
 use crate::{
     cli::ContainerArguments,
-    control::{self, ContainerView, ControlView, Request},
+    control::{self, ContainerView, ControlView, LimitView, Request},
 };
 
 pub(super) fn run(arguments: &ContainerArguments) -> anyhow::Result<ExitCode> {
@@ -46,6 +46,20 @@ fn print(container: &ContainerView, out: &mut impl Write) -> io::Result<()> {
     if !container.capabilities_asked.is_empty() {
         let asked = shown(&container.capabilities_asked.join(" "));
         writeln!(out, "\nAsked for above the ceiling: {asked}")?;
+    }
+    print_limits(&container.limits, out)
+}
+
+/// A line a limit.
+fn print_limits(limits: &[LimitView], out: &mut impl Write) -> io::Result<()> {
+    if limits.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\n{:<18} {:<12} {:<28} IN FORCE", "LIMIT", "STATE", "AT MOST")?;
+    for limit in limits {
+        let LimitView { file, state, .. } = limit;
+        let [desired, effective] = [&limit.desired, &limit.effective].map(|text| shown(text));
+        writeln!(out, "{:<18} {state:<12} {desired:<28} {effective}", shown(file))?;
     }
     Ok(())
 }

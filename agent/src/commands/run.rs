@@ -23,7 +23,7 @@ use crate::{
     report::evidence::{Evidence, EvidenceOptions},
     settings::{self, Watcher},
     watch::{Recorder, Watch},
-    workloads::{Bundles, Workloads},
+    workloads::{Announced, Bundles, Workloads},
 };
 
 /// What the agent still needs when everything is attached: maps are written through bpf(2), whose
@@ -48,8 +48,12 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let mut evidence = open_evidence(&settings)?;
     let mut guard = Guard::load().context("cannot load the guard")?;
     tell_ladder(guard.ladder());
-    let mut workloads =
-        Workloads::new(tree, Bundles::below("/"), settings.policy.clone(), &mut guard)?;
+    let mut workloads = Workloads::new(
+        tree,
+        Bundles::below("/").and(Announced::default()),
+        settings.policy.clone(),
+        &mut guard,
+    )?;
     workloads.scan(&mut guard)?;
     guard.adopt()?;
     let events = guard.take_events().context("the ring of verdicts is taken already")?;

@@ -1,5 +1,7 @@
 //! What the answers look like: read by `--json`'s users, so that fields are added and never renamed.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Every tenant that has a container, or is in the configuration.
@@ -60,6 +62,18 @@ pub(crate) struct ContainerView {
     /// The node's user ids that are its own; empty without a user namespace.
     #[serde(default)]
     pub(crate) user_ids: Vec<String>,
+    /// Its image, where the runtime has told.
+    #[serde(default)]
+    pub(crate) image: Option<String>,
+    /// Its pod's labels, where the runtime has told. Only of one container.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Its annotations. Only of one container.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) annotations: BTreeMap<String, String>,
+    /// The files of its cgroup that limit it.
+    #[serde(default)]
+    pub(crate) limits: Vec<LimitView>,
 }
 
 /// One control of a container: what its level asks for against what is in force.
@@ -87,6 +101,20 @@ pub(crate) struct FrozenView {
     pub(crate) since: String,
     /// The rule, or what whoever asked said.
     pub(crate) why: String,
+}
+
+/// A file of a cgroup that limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LimitView {
+    /// Its name.
+    pub(crate) file: String,
+    /// The most that the level and the tenant's part allow.
+    pub(crate) desired: String,
+    /// What it holds: less where the pod asked for less.
+    pub(crate) effective: String,
+    /// `held`, `waiting`, `contested`, `unavailable` or `failed`.
+    pub(crate) state: String,
 }
 
 /// A pod.

@@ -1,18 +1,19 @@
 //! The metrics, in a registry of their own. docs/metrics.md explains each to its reader.
 
 mod counts;
+mod enforcement;
 mod tenants;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bulkhead_abi::{CountKey, Rule, Rung};
-use bulkhead_policy::catalogue;
+use bulkhead_policy::{catalogue, pressure::Stall};
 use prometheus::{
     Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::Collector,
 };
 
-use self::{counts::Counts, tenants::TenantLabels};
+use self::{counts::Counts, enforcement::Enforcement, tenants::TenantLabels};
 
 /// What /metrics says it is.
 pub(crate) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -50,6 +51,8 @@ pub(crate) struct Metrics {
     tenants_folded: IntGauge,
     drift: IntGaugeVec,
     overlaps: IntGauge,
+    /// What the runtime asked, and what containers are held to.
+    pub(crate) enforcement: Enforcement,
     memory: Mutex<Memory>,
 }
 
@@ -157,6 +160,7 @@ impl Metrics {
                 "bulkhead_user_id_overlaps",
                 "Pairs of containers of two tenants whose user ids are the same ones on the node.",
             )?,
+            enforcement: Enforcement::new(&new.registry)?,
             memory: Mutex::default(),
             registry: new.registry,
         };
@@ -328,6 +332,20 @@ impl Metrics {
     /// Pairs of containers whose user ids overlap.
     pub(crate) fn set_overlaps(&self, pairs: usize) {
         self.overlaps.set(number(pairs));
+    }
+
+    /// A tenant's container had a limit loosened.
+    pub(crate) fn drifted(&self, tenant: &str, file: &str) {
+        let tenant = self.memory().tenants.label(Some(tenant));
+        self.enforcement.drifted(&tenant, file);
+    }
+
+    /// A tenant was stalled by another.
+    pub(crate) fn stalled(&self, stall: &Stall) {
+        let mut memory = self.memory();
+        let tenant = memory.tenants.label(Some(&stall.tenant));
+        let by = memory.tenants.label(Some(&stall.suspect));
+        self.enforcement.stalled(&tenant, &by, stall);
     }
 
     /// Everything, in the text format.

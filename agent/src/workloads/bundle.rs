@@ -12,6 +12,8 @@ use std::{
 
 use serde::Deserialize;
 
+use super::announced::Announced;
+
 /// A bundle's configuration is some tens of kilobytes; more is not read.
 const MAX_CONFIG: u64 = 8 << 20;
 
@@ -99,12 +101,29 @@ pub(crate) struct Bundles {
     root: PathBuf,
     /// Where the runtimes see cgroup v2.
     cgroups: PathBuf,
+    /// What a runtime said before.
+    announced: Announced,
 }
 
 impl Bundles {
     /// Bundles of this machine (`/`), or of a tree that looks like one.
     pub(crate) fn below(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into(), cgroups: PathBuf::from("/sys/fs/cgroup") }
+        Self {
+            root: root.into(),
+            cgroups: PathBuf::from("/sys/fs/cgroup"),
+            announced: Announced::default(),
+        }
+    }
+
+    /// The same, and containers that a runtime tells of before it makes them.
+    pub(crate) fn and(mut self, announced: Announced) -> Self {
+        self.announced = announced;
+        self
+    }
+
+    /// What a runtime has said beforehand.
+    pub(crate) fn announced(&self) -> &Announced {
+        &self.announced
     }
 
     /// What is known of the container called `id`. `None`: no runtime has a bundle of that name
@@ -112,6 +131,9 @@ impl Bundles {
     pub(crate) fn find(&self, id: &str) -> Result<Option<Bundle>, BundleError> {
         if !is_component(id) {
             return Ok(None);
+        }
+        if let Some(announced) = self.announced.get(id) {
+            return Ok(Some(announced.bundle.clone()));
         }
         for (path, runtime) in self.candidates(id) {
             if let Some(bundle) = read(&path, runtime)? {
@@ -131,6 +153,9 @@ impl Bundles {
     /// The container of a low-level runtime whose cgroup is at `path`, and its id: such a cgroup
     /// may be called anything.
     pub(crate) fn find_by_cgroup(&self, path: &str) -> Option<(String, Bundle)> {
+        if let Some(announced) = self.announced.at(path) {
+            return Some(announced);
+        }
         RUNTIME_STATE.iter().find_map(|(directory, file, runtime)| {
             let containers = std::fs::read_dir(self.root.join(directory)).ok()?;
             containers.flatten().take(MAX_STATES).find_map(|container| {
@@ -164,7 +189,7 @@ impl Bundles {
     }
 }
 
-fn is_component(id: &str) -> bool {
+pub(super) fn is_component(id: &str) -> bool {
     !id.is_empty() && id.len() <= 255 && !id.contains(['/', '\0']) && id != "." && id != ".."
 }
 

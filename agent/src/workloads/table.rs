@@ -1,5 +1,6 @@
 //! The table itself, and its copy in the kernel.
 
+mod beforehand;
 mod listing;
 
 use std::{

@@ -14,7 +14,11 @@ use serde::{
     de::{self, IntoDeserializer, value::MapAccessDeserializer, value::SeqAccessDeserializer},
 };
 
-use crate::{capability, catalogue, controls::ControlChanges};
+use crate::{
+    capability, catalogue,
+    controls::ControlChanges,
+    limits::{LimitsDefinition, OnError, TenantLimitsDefinition},
+};
 
 /// The whole file. Every key has a default, so that an empty file, or none, is valid.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -29,6 +33,8 @@ pub struct Configuration {
     pub state_directory: PathBuf,
     /// Where the agent's socket is, for commands. An absolute path.
     pub runtime_directory: PathBuf,
+    /// The container runtime's plugin interface.
+    pub nri: Nri,
     /// The level of containers that no tenant names.
     pub default_level: String,
     /// Levels beside the three built-in ones.
@@ -46,6 +52,7 @@ impl Default for Configuration {
             evidence: Evidence::default(),
             state_directory: PathBuf::from("/var/lib/bulkhead"),
             runtime_directory: PathBuf::from("/run/bulkhead"),
+            nri: Nri::default(),
             default_level: "trusted".to_owned(),
             levels: Vec::new(),
             response: Response::default(),
@@ -86,6 +93,22 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::
             "{text:?} is no address; write an IP address and a port, as in `127.0.0.1:9631`"
         ))
     })
+}
+
+/// The container runtime's plugin interface (NRI).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Nri {
+    /// Answer the runtime before it makes a container.
+    pub enabled: bool,
+    /// Where the runtime listens. An absolute path.
+    pub socket: PathBuf,
+}
+
+impl Default for Nri {
+    fn default() -> Self {
+        Self { enabled: true, socket: PathBuf::from("/var/run/nri/nri.sock") }
+    }
 }
 
 /// The evidence log: one JSON line an event.
@@ -150,6 +173,12 @@ pub struct LevelDefinition {
     /// What differs in the controls that a container must have been given.
     #[serde(default)]
     pub controls: ControlChanges,
+    /// What differs in how much a container may use.
+    #[serde(default)]
+    pub limits: LimitsDefinition,
+    /// What happens to a container that cannot be given what the level asks for.
+    #[schemars(with = "OnError")]
+    pub on_error: Option<OnError>,
 }
 
 fn trusted() -> String {
@@ -182,6 +211,15 @@ pub struct TenantDefinition {
     /// What differs in the controls that its containers must have been given.
     #[serde(default)]
     pub controls: ControlChanges,
+    /// What differs in how much each of its containers may use.
+    #[serde(default)]
+    pub limits: LimitsDefinition,
+    /// How much all of its containers on this node may use together.
+    #[serde(default)]
+    pub tenant_limits: TenantLimitsDefinition,
+    /// What happens to a container that cannot be given what the level asks for.
+    #[schemars(with = "OnError")]
+    pub on_error: Option<OnError>,
 }
 
 /// Limits on capabilities.

@@ -7,6 +7,7 @@ use crate::{
     claim::{CgroupClaim, NamespaceClaim},
     configuration::{Fault, FieldPath, Problem, TenantDefinition},
     level::{Changes, Level},
+    limits::TenantLimits,
     policy::{RESERVED, Tenant},
     slots::MAX_TENANTS,
 };
@@ -57,12 +58,18 @@ fn tenant<'a>(
         rules: &definition.rules,
         capabilities: &definition.capabilities,
         controls: &definition.controls,
+        limits: &definition.limits,
+        on_error: definition.on_error,
     };
     let own = Level::check(changes);
     problems.extend(own.into_iter().map(|problem| inside(path, problem)));
+    let limits = TenantLimits::read(&definition.tenant_limits).unwrap_or_else(|more| {
+        problems.extend(more.into_iter().map(|problem| inside(path, problem)));
+        TenantLimits::default()
+    });
     let level = levels.find(&definition.level, path.key("level"), problems)?;
     let level = level.refined(&definition.level, changes).ok()?;
-    Some(Tenant { name: definition.name.clone(), level, namespaces, cgroups })
+    Some(Tenant { name: definition.name.clone(), level, namespaces, cgroups, limits })
 }
 
 fn check_name<'a>(

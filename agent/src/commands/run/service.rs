@@ -1,6 +1,7 @@
 //! The running agent: one loop that waits for records, time, the configuration and signals.
 
 mod answers;
+mod hardening;
 mod responses;
 
 use std::{collections::BTreeMap, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
@@ -22,7 +23,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use self::answers::Door;
+use self::{answers::Door, hardening::Hardening};
 use crate::{
     control::{self, Question},
     kernel::{Guard, Records, State},
@@ -60,6 +61,7 @@ pub(super) struct Service {
     questions: Option<mpsc::Receiver<Question>>,
     door: Door,
     responder: Responder,
+    hardening: Hardening,
     losses: Losses,
     verification: Verification,
     lifecycle_lost: u64,
@@ -93,6 +95,8 @@ impl Service {
         let vantage = vantage_of(&workloads);
         let responder = open_responder(settings, vantage.as_ref(), &workloads)?;
         let door = Door::new(vantage);
+        let hardening = Hardening::start(settings, &workloads, &metrics)
+            .context("cannot start what holds limits")?;
         let questions = open_control(&settings.configuration.runtime_directory);
         Ok(Self {
             guard,
@@ -108,6 +112,7 @@ impl Service {
             questions,
             door,
             responder,
+            hardening,
             losses: Losses::default(),
             verification: Verification::default(),
             lifecycle_lost: 0,
@@ -168,6 +173,7 @@ impl Service {
                 }
                 Some(outcome) = self.responder.outcome() => self.responded(outcome),
                 Some(question) = asked(&mut self.questions) => self.answer(question),
+                heard = self.hardening.heard() => self.hear(heard),
                 _ = look.tick() => self.survive(Self::take_events),
                 _ = tick.tick() => self.survive(Self::tick),
             }
@@ -241,6 +247,7 @@ impl Service {
     fn tick(&mut self) -> anyhow::Result<()> {
         self.watch.set_boot(clock::boot_time()?);
         self.reload()?;
+        self.harden();
         let counts = self.guard.counts()?;
         self.metrics.fold_counts(&counts, |tenant| self.workloads.tenant(tenant));
         self.metrics.fold_uncounted(&self.guard.uncounted()?);
@@ -363,7 +370,8 @@ impl Service {
             Change::Good(settings) => {
                 let keep = settings.configuration.response.keep_captures;
                 self.responder.keep_captures(usize::try_from(keep).unwrap_or(usize::MAX));
-                self.workloads.adopt_policy(settings.policy, &mut self.guard)?;
+                self.workloads.adopt_policy(settings.policy.clone(), &mut self.guard)?;
+                self.harden_by(settings.policy);
                 self.metrics.reloaded(seconds_since_1970());
                 self.notice("policy", Severity::Low, "the new configuration is in force");
                 self.tell_absent_claims();

@@ -162,6 +162,16 @@ fn every_metric_of_the_documentation_is_there_and_no_other() {
     metrics.set_drift([("acme", "seccomp", 1)]);
     metrics.responded("freeze", Some("acme"));
     metrics.set_frozen(&[("acme", 1)].into());
+    metrics.drifted("acme", "pids.max");
+    metrics.stalled(&Stall {
+        resource: bulkhead_policy::pressure::Resource::Cpu,
+        tenant: "acme".into(),
+        container: "web".into(),
+        stalled: 1,
+        suspect: "globex".into(),
+        suspect_container: "hog".into(),
+        percent: 90,
+    });
     let text = text(&metrics);
     let mut exported: Vec<&str> =
         text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();

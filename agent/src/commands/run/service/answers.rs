@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -11,12 +12,13 @@ use serde::Serialize;
 use super::{Service, responses::AskedError};
 use crate::{
     control::{
-        Answer, ContainerView, FrozenView, Peer, PodView, Question, Refusal, Request, TenantView,
-        Tenants,
+        Answer, ContainerView, FrozenView, LimitView, Peer, PodView, Question, Refusal, Request,
+        TenantView, Tenants,
     },
+    enforce::HeldFile,
     node::vantage::Vantage,
     respond::FreezeError,
-    workloads::Listed,
+    workloads::{Announcement, Listed},
 };
 
 /// Refused askers are told in the log once in this time; a tenant must not write it full.
@@ -55,7 +57,12 @@ impl Service {
             Request::Container { id } => {
                 let found = self.workloads.find(&id);
                 let listed = found.map_err(|error| Refusal::NotFound(error.to_string()))?;
-                document(&self.container_view(&listed))
+                let mut view = self.container_view(&listed);
+                if let Some(said) = self.announced(&listed) {
+                    view.labels.clone_from(&said.labels);
+                    view.annotations.clone_from(&said.annotations);
+                }
+                document(&view)
             }
             Request::Freeze { id, reason } => {
                 let reason: Option<String> =
@@ -147,6 +154,11 @@ impl Service {
         Tenants { tenants: tenants.into_values().collect(), unnamed: self.workloads.unattributed() }
     }
 
+    /// What the runtime has told of a container.
+    fn announced(&self, listed: &Listed<'_>) -> Option<Arc<Announcement>> {
+        self.workloads.announced().get(listed.container.id.as_ref()?.as_str())
+    }
+
     fn container_view(&self, listed: &Listed<'_>) -> ContainerView {
         let assignment = &listed.workload.assignment;
         let (state, frozen) = self.responder.state(listed, &self.workloads);
@@ -171,7 +183,19 @@ impl Service {
             controls: self.verification.view(listed.cgroup),
             capabilities_asked: self.verification.capabilities_asked(listed.path),
             user_ids: self.verification.user_ids(listed.cgroup),
+            image: self.announced(listed).and_then(|it| it.image.clone()),
+            limits: self.hardening.held(listed.cgroup).iter().map(limit_view).collect(),
+            ..ContainerView::default()
         }
+    }
+}
+
+fn limit_view(held: &HeldFile) -> LimitView {
+    LimitView {
+        file: held.file.clone(),
+        desired: held.desired.clone(),
+        effective: held.effective.clone(),
+        state: held.state.as_str().to_owned(),
     }
 }
 

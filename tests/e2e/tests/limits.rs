@@ -1,0 +1,108 @@
+//! What containers may use, through the runtime and through their cgroups' files.
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::PathBuf};
+
+    use bulkhead_e2e::{
+        agent::{Agent, Home},
+        node::Node,
+        pod::{Container, Wish},
+        wait_for,
+    };
+
+    const LEVEL: &str = "levels:
+  - name: small
+    extends: untrusted
+    limits: { memory: 64Mi, memoryHigh: 48Mi, swap: 0, cpu: 200m, pids: 40, openFiles: 333, io: { writeBytes: 1Mi } }
+tenants:
+  - { name: team-a, level: small, namespaces: [team-a] }
+  - { name: team-b, level: trusted, namespaces: [team-b] }
+";
+
+    const FULL: [(&str, &str); 5] = [
+        ("memory.max", "67108864"),
+        ("memory.high", "50331648"),
+        ("memory.swap.max", "0"),
+        ("cpu.max", "20000 100000"),
+        ("pids.max", "40"),
+    ];
+
+    fn cgroup(container: &Container) -> PathBuf {
+        let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid)).unwrap();
+        let path = text.trim().rsplit(':').next().unwrap();
+        PathBuf::from(format!("/sys/fs/cgroup{path}"))
+    }
+
+    fn read(container: &Container, file: &str) -> String {
+        fs::read_to_string(cgroup(container).join(file)).unwrap().trim().to_owned()
+    }
+
+    fn is_full(container: &Container) -> bool {
+        let io = read(container, "io.max");
+        FULL.iter().all(|(file, text)| read(container, file) == *text)
+            && io.contains("wbps=1048576")
+    }
+
+    fn await_full(container: &Container) {
+        wait_for("the limits", || Ok(is_full(container).then_some(()))).unwrap();
+    }
+
+    fn home(name: &str) -> Home {
+        let home = Home::new(name).unwrap();
+        home.write(&home.configuration(LEVEL)).unwrap();
+        home
+    }
+
+    #[test]
+    fn containers_are_made_within_their_level_adopted_and_held_to_it() {
+        let Some(node) = Node::claim("limits") else { return };
+        node.start_runtime().unwrap();
+        let before = Container::start(Wish::new("team-a", "before", "runc")).unwrap();
+        assert_eq!(read(&before, "pids.max"), "max");
+        let home = home("limits");
+        let agent = Agent::start(&home).unwrap();
+        let connected = || home.metrics().unwrap().sum("bulkhead_nri_connected", &[]) > 0.5;
+        wait_for("the runtime", || Ok(connected().then_some(()))).unwrap();
+        await_full(&before);
+        assert!(before.still_runs().unwrap());
+        for runtime in ["runc", "crun"] {
+            // What its first instruction finds is what the runtime was told, not what was written
+            // later.
+            let first = "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/memory.max > /tmp/first; ulimit -n >> /tmp/first";
+            let wish = Wish::new("team-a", runtime, runtime).that_begins_with(first);
+            let made = Container::start(wish).unwrap();
+            await_full(&made);
+            let found = made.sh("cat /tmp/first").unwrap().said;
+            assert_eq!(found.split_whitespace().collect::<Vec<_>>(), ["40", "67108864", "333"]);
+            let bomb = made.sh("for i in $(seq 60); do sleep 5 & done; true").unwrap();
+            assert!(bomb.said.contains("fork") || !bomb.well(), "{}", bomb.said);
+        }
+        let free = Container::start(Wish::new("team-b", "free", "runc")).unwrap();
+        assert_eq!(
+            (read(&free, "pids.max"), read(&free, "memory.max")),
+            ("max".into(), "max".into())
+        );
+        // Loosened by hand.
+        let newest = home.evidence().newest().unwrap();
+        fs::write(cgroup(&before).join("pids.max"), "max").unwrap();
+        home.evidence()
+            .await_one(newest, "of the loosened limit", |event| {
+                event.text("subject") == "limits"
+                    && event.text("message").contains("pids.max was loosened")
+            })
+            .unwrap();
+        assert_eq!(read(&before, "pids.max"), "40");
+        // A restart disturbs nobody, and what the pod had comes back when the level lets go.
+        agent.kill().unwrap();
+        assert!(is_full(&before) && before.still_runs().unwrap());
+        let agent = Agent::start(&home).unwrap();
+        home.write(&home.configuration(&LEVEL.replace("pids: 40", "pids: none"))).unwrap();
+        wait_for("the limit to be lifted", || {
+            Ok((read(&before, "pids.max") == "max").then_some(()))
+        })
+        .unwrap();
+        assert_eq!(read(&before, "memory.max"), "67108864");
+        drop(agent);
+    }
+}
