@@ -64,7 +64,9 @@ impl Hold<'_> {
         };
         let unchanged = ours && known.as_ref().is_some_and(|known| known.wished == wished);
         if unchanged || current == wished {
-            *known = Some(Known { original, wished, last: current, ours: true });
+            // What holds no less than was asked for is nobody's tightening.
+            let ours = unchanged || wished != original;
+            *known = Some(Known { original, wished, last: current, ours });
             return Ok(Outcome::Held);
         }
         if current.exceeds(&wished) {
