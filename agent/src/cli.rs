@@ -59,6 +59,15 @@ pub(crate) enum Command {
     Thaw(ThawArguments),
     /// Check, compare, explain and install seccomp profiles
     Profile(profile::ProfileArguments),
+    /// Remove everything that agents have left in this node's kernel
+    #[command(
+        after_help = "Example:\n  bulkhead unload\n  bulkhead unload --json | jq .programs\n\n\
+        The guard outlives the agent, so that a restart leaves no gap. This ends it: nothing is \
+        enforced afterwards. Stop the agent first.\n\n\
+        Exit status: 0 when nothing of it is left (any more), 1 on an error, an agent that runs \
+        among them."
+    )]
+    Unload(UnloadArguments),
     /// Check a configuration file
     #[command(after_help = "Example:\n  bulkhead check /etc/bulkhead/config.yaml\n\n\
         Exit status: 0 when it is good, 64 when not.")]
@@ -83,6 +92,17 @@ pub(crate) struct RunArguments {
     /// Write every record as the kernel gave it, in hexadecimal, a line each: for replay tests
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) record: Option<PathBuf>,
+    /// Let the kernel side count as another build's: for tests of the change from one to the next
+    #[arg(long, value_name = "WORD", default_value = "", hide = true)]
+    pub(crate) build_mark: String,
+}
+
+/// `bulkhead unload`
+#[derive(Debug, Args)]
+pub(crate) struct UnloadArguments {
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `bulkhead doctor`

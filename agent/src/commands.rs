@@ -9,6 +9,7 @@ mod prove;
 mod run;
 mod schema;
 mod tenants;
+mod unload;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::CaptureProcesses => crate::respond::inspect::run(),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Unload(arguments) => unload::run(&arguments),
         Command::Schema => schema::run(),
     }
 }

@@ -5,21 +5,39 @@
 //! hooks                which hook serves which rules, and what stands in where it is missing
 //! ladder               what each hook and rule can really do here, and why
 //! attach               the best program for each hook, and the account of it
+//! load                 the object into the kernel
 //! guard                the loaded programs and their maps
+//! pins, version        what outlives the agent, and which build of it is which
+//! succession           one build after another without a gap
+//! account, memory      what is kept beside the programs: their ladder, tenants' numbers
+//! unload               the end of all of it
 //! records              the rings, as bytes
 //! ```
 
+mod account;
 mod attach;
 mod btf;
+mod cgroup_link;
 mod guard;
 mod hooks;
 mod ladder;
 mod links;
+mod load;
+mod memory;
 mod offsets;
+mod pins;
 mod records;
+mod succession;
 #[cfg(test)]
 mod tests;
+mod unload;
+mod version;
 
-pub(crate) use guard::{Guard, MapError};
+pub(crate) use guard::{Guard, MapError, NO_CONTAINER};
 pub(crate) use ladder::{Ladder, State};
+pub(crate) use load::LoadError;
+pub(crate) use memory::KnownTenant;
+pub(crate) use pins::{PinError, Pins};
 pub(crate) use records::Records;
+pub(crate) use succession::{Start, Succeeded};
+pub(crate) use unload::{Left, Removed, unload};

@@ -192,6 +192,12 @@ impl Responder {
         self.freeze_for(&listed, offence.rule, cause, Some(offence.pid), offence.time, workloads)
     }
 
+    /// What was lost before this agent began has been answered by the one before, as far as it
+    /// could: a container that was thawed since is not frozen for it again.
+    pub(crate) fn take_as_answered(&mut self, counts: &[(CountKey, u64)]) {
+        self.lost = counts.iter().filter(|(key, _)| key.delivered == 0).copied().collect();
+    }
+
     /// Verdicts whose records found no room: the counts tell whose they were.
     pub(crate) fn answer_lost(
         &mut self,

@@ -4,6 +4,7 @@
 //! hooks/*    a kernel hook fires: read the kernel object, ask `bulkhead_guard` which rule it meets
 //! actor      who is it: the current cgroup's entry; nothing found means the host, and the end
 //! settle     the level's verdict: count it, report it, refuse it
+//! generation whose turn it is while one build relieves another
 //! lifecycle  cgroups made and removed, tasks placed, forked and executed: who is who
 //! ```
 //!
@@ -15,6 +16,7 @@
 
 mod actor;
 mod canary;
+mod generation;
 mod hooks;
 mod kernel;
 mod lifecycle;

@@ -73,6 +73,8 @@ pub const STATE_LIFECYCLE_LOST: u32 = 1;
 pub const STATE_CANARY: u32 = 2;
 /// [`STATE`]: 1 after a workload put a task outside its own cgroups; marks are then looked at.
 pub const STATE_MOVED: u32 = 3;
+/// [`STATE`]: the number of the programs that lead; see `generation.rs`.
+pub const STATE_GENERATION: u32 = 7;
 
 /// Task storage, as a BTF map definition; aya-ebpf has no type for it yet.
 #[repr(C)]

@@ -10,6 +10,7 @@ use bulkhead_abi::{
 
 use crate::{
     actor::{self, Actor},
+    generation::{self, Turn},
     kernel::Task,
     maps::{COUNTS, EVENTS, LEVELS, UNCOUNTED},
     record::{self, Decision},
@@ -130,6 +131,13 @@ fn settle(
         return PASS;
     }
     let effect = bulkhead_guard::effect(verdict, site.rung);
+    match generation::turn() {
+        Turn::Waits => return PASS,
+        Turn::Relieved if !matches!(effect, bulkhead_abi::Effect::Denied) => return PASS,
+        // The kernel asks every cgroup program, whatever another one has answered.
+        Turn::Relieved if cgroup_program => return REFUSE,
+        Turn::Relieved | Turn::Leads => {}
+    }
     let decision = Decision { rule, relation, verdict, effect, rung: site.rung, phase: site.phase };
     let delivered = report(&decision);
     count(actor, &decision, delivered);

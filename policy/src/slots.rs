@@ -22,13 +22,25 @@ pub const MAX_TENANTS: usize = ROOM / 2;
 #[derive(Clone, Debug, Default)]
 pub struct Slots {
     by_tenant: BTreeMap<String, u16>,
-    resting: BTreeSet<u16>,
+    resting: BTreeMap<String, u16>,
 }
 
 impl Slots {
     /// No tenant yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The slots as an earlier agent gave them: containers may still refer to each.
+    pub fn recover(known: impl IntoIterator<Item = (String, u16)>) -> Self {
+        let range = FIRST..MAX_LEVELS as u16;
+        let by_tenant = known.into_iter().filter(|(_, slot)| range.contains(slot)).collect();
+        Self { by_tenant, resting: BTreeMap::new() }
+    }
+
+    /// The slot that is a tenant's, or was until the last update.
+    pub fn held_by(&self, tenant: &str) -> Option<u16> {
+        self.by_tenant.get(tenant).or_else(|| self.resting.get(tenant)).copied()
     }
 
     /// Takes `policy` over. Returns every table in use, to be written before any container is
@@ -38,8 +50,9 @@ impl Slots {
             .into_iter()
             .partition(|(name, _)| policy.tenant(name).is_some());
         self.by_tenant = kept;
-        self.resting = gone.into_values().collect();
-        let taken: BTreeSet<u16> = self.by_tenant.values().chain(&self.resting).copied().collect();
+        self.resting = gone;
+        let taken: BTreeSet<u16> =
+            self.by_tenant.values().chain(self.resting.values()).copied().collect();
         let mut free = (FIRST..=u16::MAX).take(ROOM).filter(|slot| !taken.contains(slot));
         let mut tables = vec![
             (WATCH_SLOT, policy.default_level().table()),
@@ -85,13 +98,44 @@ pub struct TooManyTenants {
 #[derive(Clone, Debug, Default)]
 pub struct TenantNumbers {
     by_name: HashMap<String, u32>,
-    names: Vec<String>,
+    names: Vec<Option<String>>,
 }
 
 impl TenantNumbers {
     /// No tenant yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The numbers as an earlier agent gave them. One without a name is nobody's any more.
+    pub fn recover(known: impl IntoIterator<Item = (u32, Option<String>)>) -> Self {
+        let mut numbers = Self::default();
+        for (number, name) in known {
+            let Some(at) = number.checked_sub(1).and_then(|at| usize::try_from(at).ok()) else {
+                continue;
+            };
+            if number > MAX_TENANT_NUMBERS {
+                continue;
+            }
+            if numbers.names.len() <= at {
+                numbers.names.resize(at + 1, None);
+            }
+            if let (Some(place), Some(name)) = (numbers.names.get_mut(at), name) {
+                *place = Some(name.clone());
+                numbers.by_name.insert(name, number);
+            }
+        }
+        numbers
+    }
+
+    /// The number of a tenant that has one.
+    pub fn known(&self, name: &str) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Every tenant that has a number.
+    pub fn all(&self) -> impl Iterator<Item = (&str, u32)> {
+        self.by_name.iter().map(|(name, number)| (name.as_str(), *number))
     }
 
     /// The number of the tenant called `name`, the same at every call.
@@ -108,14 +152,14 @@ impl TenantNumbers {
             return Err(TooManyTenants { tenant: name.to_owned() });
         }
         self.by_name.insert(name.to_owned(), next);
-        self.names.push(name.to_owned());
+        self.names.push(Some(name.to_owned()));
         Ok(next)
     }
 
     /// The tenant with this number.
     pub fn name(&self, number: u32) -> Option<&str> {
         let at = usize::try_from(number.checked_sub(1)?).ok()?;
-        self.names.get(at).map(String::as_str)
+        self.names.get(at)?.as_deref()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `bulkhead run`: everything in its order, then the loop.
 
 mod service;
+mod standing;
 mod verification;
 
 use std::process::ExitCode;
@@ -9,10 +10,10 @@ use anyhow::Context;
 use bulkhead_policy::Settings;
 use caps::Capability;
 
-use self::service::Service;
+use self::{service::Service, standing::Standing};
 use crate::{
     cli::RunArguments,
-    kernel::{Guard, Ladder, State},
+    kernel::{Guard, Ladder, PinError, Pins, State},
     node::{
         cgroupfs::CgroupTree,
         clock,
@@ -46,7 +47,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         );
     }
     let mut evidence = open_evidence(&settings)?;
-    let mut guard = Guard::load().context("cannot load the guard")?;
+    let (mut guard, unpinned) = start_guard(&arguments.build_mark)?;
     tell_ladder(guard.ladder());
     let mut workloads = Workloads::new(
         tree,
@@ -56,6 +57,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     )?;
     workloads.scan(&mut guard)?;
     guard.adopt()?;
+    let standing = Standing { succeeded: guard.lead()?, unpinned };
     let events = guard.take_events().context("the ring of verdicts is taken already")?;
     let mut watch = Watch::new(events, &node_name()?, clock::boot_time()?);
     if let Some(path) = &arguments.record {
@@ -78,9 +80,23 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         .context("cannot start the event loop")?;
     runtime.block_on(async {
         let service = Service::new(guard, workloads, watch, evidence, watcher, &settings).await?;
-        service.run().await
+        service.run(&standing).await
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Goes on with what is pinned, or pins what it loads. Where nothing can be pinned, the guard lasts
+/// as long as this process: better than none, and told.
+fn start_guard(mark: &str) -> anyhow::Result<(Guard, Option<String>)> {
+    let pins = match Pins::open() {
+        Ok(pins) => pins,
+        Err(error @ PinError::Running(_)) => return Err(error.into()),
+        Err(error) => {
+            let guard = Guard::load().context("cannot load the guard")?;
+            return Ok((guard, Some(format!("{:#}", anyhow::Error::from(error)))));
+        }
+    };
+    Ok((Guard::start(pins, mark).context("cannot start the guard")?, None))
 }
 
 fn start_logging() -> anyhow::Result<()> {

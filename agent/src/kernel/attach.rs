@@ -1,19 +1,20 @@
 //! Attaching: the best program that this kernel takes for each hook, and the account of it.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, os::fd::AsFd, path::Path};
 
 use aya::{
     Btf as AyaBtf, Ebpf,
     maps::{Array, MapData},
     programs::{
-        BtfTracePoint, CgroupAttachMode, CgroupDevice, CgroupSysctl, FEntry, Lsm, ProgramError,
-        links::FdLink,
+        BtfTracePoint, CgroupDevice, CgroupSysctl, FEntry, Lsm, ProgramError, links::FdLink,
     },
 };
+use aya_obj::generated::bpf_attach_type;
 use bulkhead_abi::{Rule, Rung};
 
 use super::{
     btf::Btf,
+    cgroup_link,
     hooks::{By, HOOKS, Hook, SUBSTITUTES},
     ladder::{HookStatus, Ladder, RuleStatus, State, state_of},
     links::{Links, let_go},
@@ -135,7 +136,7 @@ fn attach_hook(
         }
         Canary::Fires => match attach_lsm(ebpf, hook.name, kernel_btf) {
             Ok(link) => {
-                links.hold(link);
+                links.hold(&format!("lsm_{}", hook.name), link);
                 return HookStatus { hook: hook.name, rung: Rung::Lsm, why: String::new() };
             }
             Err(error) => why.push(format!("LSM: {}", brief(&error))),
@@ -149,7 +150,7 @@ fn attach_hook(
         }
         Canary::Fires => match attach_fentry(ebpf, hook.name, hook.function, kernel_btf) {
             Ok(link) => {
-                links.hold(link);
+                links.hold(&format!("fentry_{}", hook.name), link);
                 return HookStatus { hook: hook.name, rung: Rung::Fentry, why: why.join("; ") };
             }
             Err(error) => why.push(format!("fentry: {}", brief(&error))),
@@ -260,22 +261,24 @@ impl StandIns<'_> {
             By::Tracepoint(name) => {
                 let link = attach_tracepoint(ebpf, name, btf)
                     .map_err(|error| format!("tracepoint: {}", brief(&error)))?;
-                self.links.hold(link);
+                self.links.hold(&format!("tp_{name}"), link);
                 Ok(Rung::Tracepoint)
             }
             By::Device => {
-                self.device.get_or_insert_with(|| attach_device(ebpf)).clone()?;
+                let links = &mut *self.links;
+                self.device.get_or_insert_with(|| attach_device(ebpf, links)).clone()?;
                 Ok(Rung::Cgroup)
             }
             By::Sysctl => {
-                self.sysctl.get_or_insert_with(|| attach_sysctl(ebpf)).clone()?;
+                let links = &mut *self.links;
+                self.sysctl.get_or_insert_with(|| attach_sysctl(ebpf, links)).clone()?;
                 Ok(Rung::Cgroup)
             }
         }
     }
 }
 
-fn attach_device(ebpf: &mut Ebpf) -> Result<(), String> {
+fn attach_device(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), String> {
     let root = cgroup_root()?;
     let attached = ebpf
         .program_mut("cgroup_device")
@@ -283,12 +286,15 @@ fn attach_device(ebpf: &mut Ebpf) -> Result<(), String> {
         .and_then(TryInto::try_into)
         .and_then(|program: &mut CgroupDevice| {
             program.load()?;
-            program.attach(root, CgroupAttachMode::Single)
+            let program = program.fd()?.as_fd();
+            Ok(cgroup_link::attach(program, root.as_fd(), bpf_attach_type::BPF_CGROUP_DEVICE)?)
         });
-    attached.map(|_link| ()).map_err(|error| format!("cgroup program: {}", brief(&error)))
+    attached
+        .map(|link| links.hold("cgroup_device", link))
+        .map_err(|error| format!("cgroup program: {}", brief(&error)))
 }
 
-fn attach_sysctl(ebpf: &mut Ebpf) -> Result<(), String> {
+fn attach_sysctl(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), String> {
     let root = cgroup_root()?;
     let attached = ebpf
         .program_mut("cgroup_sysctl")
@@ -296,9 +302,12 @@ fn attach_sysctl(ebpf: &mut Ebpf) -> Result<(), String> {
         .and_then(TryInto::try_into)
         .and_then(|program: &mut CgroupSysctl| {
             program.load()?;
-            program.attach(root, CgroupAttachMode::Single)
+            let program = program.fd()?.as_fd();
+            Ok(cgroup_link::attach(program, root.as_fd(), bpf_attach_type::BPF_CGROUP_SYSCTL)?)
         });
-    attached.map(|_link| ()).map_err(|error| format!("cgroup program: {}", brief(&error)))
+    attached
+        .map(|link| links.hold("cgroup_sysctl", link))
+        .map_err(|error| format!("cgroup program: {}", brief(&error)))
 }
 
 fn cgroup_root() -> Result<File, String> {

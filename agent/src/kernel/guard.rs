@@ -3,9 +3,8 @@
 use std::io;
 
 use aya::{
-    Btf as AyaBtf, Ebpf, EbpfLoader,
+    Ebpf,
     maps::{Array, HashMap, LpmTrie, MapData, RingBuf, lpm_trie::Key},
-    programs::{Iter, ProgramError},
 };
 use bulkhead_abi::{CountKey, Identity, LevelTable, MAX_RULES, Rule, ScopeName, SensitiveFile};
 
@@ -13,101 +12,53 @@ use bulkhead_guard::files;
 use bulkhead_policy::sensitive;
 
 use super::{
-    Records,
-    attach::{attach_hooks, attach_tracepoint},
-    btf::{Btf, BtfError, VMLINUX},
+    KnownTenant, LoadError, Records,
     ladder::Ladder,
     links::Links,
-    offsets,
+    load::{self, Loaded, Maps, Placement},
+    memory::ToldLosses,
+    succession::Succession,
 };
 
 /// The kernel side, as `cargo xtask ebpf` built it. CI proves that it is what the sources give.
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/bulkhead.bpf.o");
+pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/bulkhead.bpf.o");
 
-/// The lifecycle programs: without them nobody knows who is who.
-const LIFECYCLE: [&str; 5] = [
-    "cgroup_mkdir",
-    "cgroup_rmdir",
-    "cgroup_attach_task",
-    "sched_process_fork",
-    "sched_process_exec",
-];
+/// The container of a tenant's counts of containers that are gone.
+pub(crate) const NO_CONTAINER: u64 = 0;
 
 // Indexes of the state map (ebpf/src/maps.rs).
 const STATE_OVERFLOW: u32 = 0;
 const STATE_LIFECYCLE_LOST: u32 = 1;
 
-/// Why the kernel side could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LoadError {
-    /// No BTF: nothing can be found in this kernel.
-    #[error(
-        "cannot read {VMLINUX}: {0}. Bulkhead needs a kernel built with CONFIG_DEBUG_INFO_BTF; \
-         in a container, mount /sys of the host"
-    )]
-    NoBtf(#[source] io::Error),
-    /// BTF that this reader does not understand.
-    #[error("cannot read the types in {VMLINUX}")]
-    Btf(#[from] BtfError),
-    /// A kernel whose structs lack a member that the kernel side reads.
-    #[error("this kernel lacks {0}, which the kernel side reads: it is not supported")]
-    Offsets(String),
-    /// The object or its maps were refused.
-    #[error("cannot load the kernel side's maps. {}", advice_for(.0))]
-    Object(#[source] Box<aya::EbpfError>),
-    /// A program without which nothing works was refused.
-    #[error("cannot attach {program}")]
-    Program {
-        /// Which.
-        program: String,
-        /// Why.
-        #[source]
-        source: Box<ProgramError>,
-    },
-    /// A map is missing or of another kind: agent and object are not of one build.
-    #[error("the kernel side has no usable map {0}: it is not of this agent's build")]
-    Map(&'static str, #[source] Option<Box<aya::maps::MapError>>),
-    /// The list of sensitive files could not be handed over.
-    #[error("the kernel side has no list of sensitive files")]
-    Sensitive(#[source] MapError),
-    /// The tasks that run already could not be marked.
-    #[error("cannot look at the tasks that run already")]
-    Adopt(#[source] io::Error),
-}
-
-fn advice_for(error: &aya::EbpfError) -> String {
-    let text = format!("{error:?}");
-    if text.contains("PermissionDenied") || text.contains("Operation not permitted") {
-        "The kernel refuses bpf(2): run as root with CAP_BPF and CAP_PERFMON".to_owned()
-    } else {
-        "See the cause below".to_owned()
-    }
-}
-
 /// A map that could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("the kernel refuses to {action}")]
 pub(crate) struct MapError {
-    action: &'static str,
+    pub(super) action: &'static str,
     #[source]
-    source: aya::maps::MapError,
+    pub(super) source: aya::maps::MapError,
 }
 
-fn map_error(action: &'static str) -> impl FnOnce(aya::maps::MapError) -> MapError {
+pub(super) fn map_error(action: &'static str) -> impl FnOnce(aya::maps::MapError) -> MapError {
     move |source| MapError { action, source }
 }
 
-/// The loaded kernel side. Dropping it detaches everything.
+/// What keeps the programs attached.
+pub(super) enum Hold {
+    /// This process: they end with it.
+    Process { ebpf: Ebpf, _links: Links },
+    /// Files, which outlive it.
+    Pinned(Box<Succession>),
+}
+
+/// The loaded kernel side. Dropping it detaches everything, unless it is pinned.
 pub(crate) struct Guard {
-    /// Keeps the programs attached.
-    _links: Links,
-    /// Keeps the programs.
-    ebpf: Ebpf,
+    pub(super) hold: Hold,
     cgroups: HashMap<MapData, u64, Identity>,
     levels: Array<MapData, LevelTable>,
-    counts: HashMap<MapData, CountKey, u64>,
+    pub(super) counts: HashMap<MapData, CountKey, u64>,
     uncounted: Array<MapData, u64>,
-    state: Array<MapData, u64>,
+    pub(super) state: Array<MapData, u64>,
     scopes: LpmTrie<MapData, ScopeName, Identity>,
     sensitive: HashMap<MapData, SensitiveFile, u32>,
     events: Option<Records>,
@@ -116,42 +67,33 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Loads the kernel side and attaches the best program for each hook.
+    /// Loads the kernel side for this process alone and attaches the best program for each hook.
     pub(crate) fn load() -> Result<Self, LoadError> {
-        let data = std::fs::read(VMLINUX).map_err(LoadError::NoBtf)?;
-        let btf = Btf::parse(&data)?;
-        drop(data);
-        let kernel_btf =
-            AyaBtf::from_sys_fs().map_err(|source| LoadError::Object(Box::new(source.into())))?;
-        let mut ebpf = load_object(&btf)?;
-        let mut links = Links::default();
-        for name in LIFECYCLE {
-            let link = attach_tracepoint(&mut ebpf, name, &kernel_btf).map_err(|source| {
-                LoadError::Program { program: format!("tp_btf/{name}"), source: Box::new(source) }
-            })?;
-            links.hold(link);
-        }
-        let mut state: Array<_, u64> = take(&mut ebpf, "STATE")?;
-        let ladder = attach_hooks(&mut ebpf, &btf, &kernel_btf, &mut state, &mut links);
-        load_adoption(&mut ebpf, &kernel_btf).map_err(|source| LoadError::Program {
-            program: "iter/task".to_owned(),
-            source: Box::new(source),
-        })?;
-        let events: RingBuf<_> = take(&mut ebpf, "EVENTS")?;
-        let lifecycle: RingBuf<_> = take(&mut ebpf, "LIFECYCLE")?;
+        let Loaded { ebpf, maps, state, links, ladder } = load::load(&Placement::default())?;
+        Self::assemble(maps, state, ladder, Hold::Process { ebpf, _links: links })
+    }
+
+    /// Puts the parts together.
+    pub(super) fn assemble(
+        mut maps: Maps,
+        state: Array<MapData, u64>,
+        ladder: Ladder,
+        hold: Hold,
+    ) -> Result<Self, LoadError> {
+        let events: RingBuf<_> = maps.take("EVENTS")?;
+        let lifecycle: RingBuf<_> = maps.take("LIFECYCLE")?;
         let mut guard = Self {
-            cgroups: take(&mut ebpf, "CGROUPS")?,
-            levels: take(&mut ebpf, "LEVELS")?,
-            counts: take(&mut ebpf, "COUNTS")?,
-            uncounted: take(&mut ebpf, "UNCOUNTED")?,
-            scopes: take(&mut ebpf, "SCOPES")?,
-            sensitive: take(&mut ebpf, "SENSITIVE")?,
+            hold,
+            cgroups: maps.take("CGROUPS")?,
+            levels: maps.take("LEVELS")?,
+            counts: maps.take("COUNTS")?,
+            uncounted: maps.take("UNCOUNTED")?,
+            scopes: maps.take("SCOPES")?,
+            sensitive: maps.take("SENSITIVE")?,
+            state,
             events: Some(Records::new(events)),
             lifecycle: Some(Records::new(lifecycle)),
-            state,
             ladder,
-            _links: links,
-            ebpf,
         };
         guard.write_sensitive_files().map_err(LoadError::Sensitive)?;
         Ok(guard)
@@ -232,8 +174,26 @@ impl Guard {
         self.counts.iter().collect::<Result<_, _>>().map_err(map_error("read the counts"))
     }
 
-    /// Forgets the counts of a container that is gone and has been added up elsewhere.
-    pub(crate) fn forget_count(&mut self, key: &CountKey) -> Result<(), MapError> {
+    /// Adds the final count of a container that is gone to its tenant's total, and forgets it.
+    pub(crate) fn retire_count(&mut self, key: &CountKey, count: u64) -> Result<(), MapError> {
+        self.add_to_total(key, count)?;
+        self.forget_count(key)
+    }
+
+    /// The total stands where no container can: the agent alone writes it.
+    pub(super) fn add_to_total(&mut self, key: &CountKey, count: u64) -> Result<(), MapError> {
+        let total = CountKey { container: NO_CONTAINER, ..*key };
+        let before = match self.counts.get(&total, 0) {
+            Ok(before) => before,
+            Err(error) if is_absent(&error) => 0,
+            Err(error) => return Err(map_error("read a count")(error)),
+        };
+        self.counts
+            .insert(total, before.saturating_add(count), 0)
+            .map_err(map_error("add to a total"))
+    }
+
+    fn forget_count(&mut self, key: &CountKey) -> Result<(), MapError> {
         match self.counts.remove(key) {
             Err(error) if !is_absent(&error) => Err(map_error("forget a count")(error)),
             _ => Ok(()),
@@ -272,7 +232,53 @@ impl Guard {
 
     /// Marks the tasks that already run in workloads' cgroups.
     pub(crate) fn adopt(&mut self) -> Result<(), LoadError> {
-        run_adoption(&mut self.ebpf)
+        match &mut self.hold {
+            Hold::Process { ebpf, .. } => load::run_adoption(ebpf),
+            Hold::Pinned(succession) => load::read_adoption(&succession.adoption()),
+        }
+    }
+}
+
+/// What earlier agents knew, and what later ones must.
+impl Guard {
+    /// The tenants that identities, counts and levels may refer to.
+    pub(crate) fn known_tenants(&self) -> Result<Vec<KnownTenant>, MapError> {
+        match &self.hold {
+            Hold::Process { .. } => Ok(Vec::new()),
+            Hold::Pinned(succession) => {
+                succession.memory.tenants().map_err(map_error("read the tenants' names"))
+            }
+        }
+    }
+
+    /// Remembers a tenant for later agents. Call it before the kernel side hears of its number.
+    pub(crate) fn remember_tenant(&mut self, tenant: &KnownTenant) -> Result<(), MapError> {
+        match &mut self.hold {
+            Hold::Process { .. } => Ok(()),
+            Hold::Pinned(succession) => {
+                succession.memory.remember(tenant).map_err(map_error("remember a tenant"))
+            }
+        }
+    }
+
+    /// By tenant and rule, how many lost records the log has heard of.
+    pub(crate) fn told_losses(&self) -> Result<ToldLosses, MapError> {
+        match &self.hold {
+            Hold::Process { .. } => Ok(Vec::new()),
+            Hold::Pinned(succession) => {
+                succession.memory.told().map_err(map_error("read what was told of losses"))
+            }
+        }
+    }
+
+    /// Remembers that the log has heard of so many.
+    pub(crate) fn remember_told(&mut self, of: (u32, u16), count: u64) -> Result<(), MapError> {
+        match &mut self.hold {
+            Hold::Process { .. } => Ok(()),
+            Hold::Pinned(succession) => {
+                succession.memory.set_told(of, count).map_err(map_error("remember a loss"))
+            }
+        }
     }
 }
 
@@ -282,56 +288,4 @@ fn is_absent(error: &aya::maps::MapError) -> bool {
         aya::maps::MapError::SyscallError(call) => call.io_error.kind() == io::ErrorKind::NotFound,
         _ => false,
     }
-}
-
-fn load_object(btf: &Btf) -> Result<Ebpf, LoadError> {
-    let offsets = offsets::resolve(btf).map_err(|missing| {
-        let names: Vec<_> = missing
-            .iter()
-            .map(|offset| format!("{}.{}", offset.structure, offset.member))
-            .collect();
-        LoadError::Offsets(names.join(", "))
-    })?;
-    let pid = std::process::id();
-    let mut loader = EbpfLoader::new();
-    // Task storage, which this version of aya creates but has no type for.
-    loader.allow_unsupported_maps();
-    for (symbol, value) in &offsets {
-        loader.override_global(symbol, value, true);
-    }
-    loader.override_global("CANARY_PID", &pid, true);
-    loader.load(OBJECT).map_err(|source| LoadError::Object(Box::new(source)))
-}
-
-fn take<M: TryFrom<aya::maps::Map, Error = aya::maps::MapError>>(
-    ebpf: &mut Ebpf,
-    name: &'static str,
-) -> Result<M, LoadError> {
-    let map = ebpf.take_map(name).ok_or(LoadError::Map(name, None))?;
-    M::try_from(map).map_err(|source| LoadError::Map(name, Some(Box::new(source))))
-}
-
-/// Runs the iterator that marks running tasks once.
-fn run_adoption(ebpf: &mut Ebpf) -> Result<(), LoadError> {
-    let refused = |source: ProgramError| LoadError::Program {
-        program: "iter/task".to_owned(),
-        source: Box::new(source),
-    };
-    let program: &mut Iter = ebpf
-        .program_mut("adopt")
-        .ok_or(ProgramError::NotLoaded)
-        .and_then(TryInto::try_into)
-        .map_err(refused)?;
-    let id = program.attach().map_err(refused)?;
-    let link = program.take_link(id).map_err(refused)?;
-    let mut file = link.into_file().map_err(|error| LoadError::Adopt(io::Error::other(error)))?;
-    // Reading runs the program, a task a call. It writes nothing.
-    io::copy(&mut file, &mut io::sink()).map_err(LoadError::Adopt)?;
-    Ok(())
-}
-
-fn load_adoption(ebpf: &mut Ebpf, btf: &AyaBtf) -> Result<(), ProgramError> {
-    let program: &mut Iter =
-        ebpf.program_mut("adopt").ok_or(ProgramError::NotLoaded).and_then(TryInto::try_into)?;
-    program.load("task", btf)
 }

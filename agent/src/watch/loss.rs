@@ -9,33 +9,47 @@ use bulkhead_policy::{
 };
 use jiff::Timestamp;
 
-/// Losses already told, as the kernel's counts stood then.
+/// Losses already told, by tenant and rule.
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
-    told: HashMap<CountKey, u64>,
+    told: HashMap<(u32, u16), u64>,
+}
+
+/// What a reading of the counts brought.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// An event for each tenant and rule that has lost records since the last reading.
+    pub(crate) events: Vec<Event>,
+    /// How many each of those has lost by now.
+    pub(crate) counts: Vec<((u32, u16), u64)>,
 }
 
 impl Losses {
-    /// An event for each tenant and rule that has lost records since the last reading.
+    /// Goes on where an earlier agent stopped.
+    pub(crate) fn recover(told: impl IntoIterator<Item = ((u32, u16), u64)>) -> Self {
+        Self { told: told.into_iter().collect() }
+    }
+
+    /// What has been lost since the last reading.
     pub(crate) fn tell(
         &mut self,
         counts: &[(CountKey, u64)],
         names: &dyn Names,
         node: &str,
-    ) -> Vec<Event> {
+    ) -> Told {
         let mut lost: BTreeMap<(u32, u16), u64> = BTreeMap::new();
-        let mut told = HashMap::new();
         for (key, count) in counts.iter().filter(|(key, _)| key.delivered == 0) {
-            let before = self.told.get(key).copied().unwrap_or(0);
-            *lost.entry((key.tenant, key.rule)).or_default() += count.saturating_sub(before);
-            told.insert(*key, *count);
+            *lost.entry((key.tenant, key.rule)).or_default() += count;
         }
-        // A key that is gone was a container's that is gone.
-        self.told = told;
-        lost.retain(|_, count| *count > 0);
-        lost.into_iter()
-            .map(|((tenant, rule), count)| event(tenant, rule, count, names, node))
-            .collect()
+        let mut news = Told::default();
+        for (of, count) in lost {
+            let before = self.told.insert(of, count).unwrap_or(0);
+            if count > before {
+                news.events.push(event(of.0, of.1, count - before, names, node));
+                news.counts.push((of, count));
+            }
+        }
+        news
     }
 }
 
@@ -69,8 +83,8 @@ mod tests {
         (key, count)
     }
 
-    fn told(events: &[Event]) -> Vec<u64> {
-        events
+    fn told(news: &Told) -> Vec<u64> {
+        news.events
             .iter()
             .map(|event| match &event.kind {
                 Kind::Loss(loss) => loss.count,
@@ -84,8 +98,15 @@ mod tests {
         let mut losses = Losses::default();
         let first = [count(1, 1, 50), count(1, 0, 3), count(2, 0, 4)];
         assert_eq!(told(&losses.tell(&first, &Nobody, "n")), [3, 4]);
-        assert!(losses.tell(&first, &Nobody, "n").is_empty());
+        assert!(told(&losses.tell(&first, &Nobody, "n")).is_empty());
         let second = [count(1, 0, 5), count(2, 0, 4)];
         assert_eq!(told(&losses.tell(&second, &Nobody, "n")), [2]);
+    }
+
+    #[test]
+    fn the_next_agent_tells_only_what_this_one_has_not() {
+        let first = Losses::default().tell(&[count(1, 0, 3)], &Nobody, "n");
+        let mut next = Losses::recover(first.counts);
+        assert_eq!(told(&next.tell(&[count(1, 0, 5)], &Nobody, "n")), [2]);
     }
 }

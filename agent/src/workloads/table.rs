@@ -2,6 +2,7 @@
 
 mod beforehand;
 mod listing;
+mod tenants;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -81,11 +82,17 @@ impl Workloads {
         policy: Policy,
         guard: &mut Guard,
     ) -> Result<Self, WorkloadError> {
+        // The kernel's maps may outlive the agent: what they say of tenants stays true.
+        let known = guard.known_tenants()?;
         let mut table = Self {
             tree,
             bundles,
-            slots: Slots::new(),
-            numbers: TenantNumbers::new(),
+            slots: Slots::recover(
+                known.iter().filter_map(|tenant| Some((tenant.name.clone()?, tenant.slot?))),
+            ),
+            numbers: TenantNumbers::recover(
+                known.into_iter().map(|tenant| (tenant.number, tenant.name)),
+            ),
             directories: HashMap::new(),
             containers: HashMap::new(),
             paths: HashMap::new(),
@@ -114,46 +121,19 @@ impl Workloads {
     }
 
     fn write_policy(&mut self, policy: Policy, guard: &mut Guard) -> Result<(), WorkloadError> {
-        for (slot, table) in self.slots.update(&policy) {
+        let tables = self.slots.update(&policy);
+        for tenant in policy.tenants() {
+            self.number(tenant.name(), guard)?;
+        }
+        self.remember_slots(guard)?;
+        for (slot, table) in tables {
             guard.set_level(slot, &table)?;
         }
         self.policy = policy;
-        for (name, template) in self.claim_templates() {
+        for (name, template) in self.claim_templates(guard)? {
             guard.set_scope(&name, template)?;
         }
         Ok(())
-    }
-
-    /// A claimed cgroup that does not exist yet must be its tenant's from its first moment on, so
-    /// that its name is given to the kernel side as well. Names in the map end with a zero byte:
-    /// only the whole name counts.
-    fn claim_templates(&mut self) -> Vec<(String, Identity)> {
-        let claims: Vec<_> = self
-            .policy
-            .tenants()
-            .iter()
-            .flat_map(|tenant| {
-                tenant.cgroups().iter().map(|claim| {
-                    let assignment = Assignment {
-                        tenant: tenant.name().to_owned(),
-                        level: tenant.level().name().to_owned(),
-                        named: true,
-                    };
-                    (claim.path().to_owned(), claim.children(), assignment)
-                })
-            })
-            .collect();
-        let mut templates = Vec::new();
-        for (path, children, assignment) in claims {
-            let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-            if name.is_empty() || name.len() > 30 {
-                continue;
-            }
-            let flags = if children { identity_flag::CONTAINERS_BELOW } else { 0 };
-            let template = self.identity(0, 0, &assignment, flags);
-            templates.push((format!("{name}\0"), template));
-        }
-        templates
     }
 
     /// Places every cgroup of the tree, parents first, and forgets what is no longer there.
@@ -323,7 +303,8 @@ impl Workloads {
             return Ok(());
         };
         let assignment = Assignment { tenant: tenant.to_owned(), level, named: true };
-        let entry = self.identity(0, 0, &assignment, identity_flag::CONTAINERS_BELOW);
+        let flags = identity_flag::CONTAINERS_BELOW;
+        let entry = self.identity([0, 0], &assignment, flags, guard)?;
         guard.set_identity(id, entry)?;
         self.directories.insert(id, path.to_owned());
         Ok(())
@@ -338,7 +319,7 @@ impl Workloads {
     ) -> Result<(), WorkloadError> {
         let assignment = self.policy.assign(&found.facts(path));
         let pod_id = found.pod_path.as_ref().and_then(|pod| self.tree.id(Path::new(pod)).ok());
-        let identity = self.identity(id, pod_id.unwrap_or(0), &assignment, 0);
+        let identity = self.identity([id, pod_id.unwrap_or(0)], &assignment, 0, guard)?;
         guard.set_identity(id, identity)?;
         // Cgroups made below it before this entry stood have the older one.
         for inner in self.tree.walk_from(Path::new(path))?.cgroups {
@@ -353,20 +334,6 @@ impl Workloads {
         self.paths.insert(path.to_owned(), id);
         self.containers.insert(id, Workload { assignment, identity, container });
         Ok(())
-    }
-
-    fn identity(
-        &mut self,
-        container: u64,
-        pod: u64,
-        assignment: &Assignment,
-        flags: u16,
-    ) -> Identity {
-        let tenant = self.numbers.number(&assignment.tenant).unwrap_or_else(|error| {
-            tracing::error!(%error, "a tenant cannot be told from others");
-            UNIDENTIFIED_TENANT
-        });
-        Identity { container, pod, tenant, slot: self.slots.slot(assignment), flags }
     }
 
     /// The path of the container that the cgroup at `path` lies in, if one is known: a path alone

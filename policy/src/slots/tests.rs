@@ -99,3 +99,30 @@ fn one_tenant_too_many_is_an_error_and_harms_no_other() {
     assert!(refused.to_string().contains("\"late\""), "{refused}");
     assert_eq!(numbers.number("7"), Ok(8));
 }
+
+#[test]
+fn the_next_agent_knows_the_slots_and_numbers_again() {
+    let mut slots = Slots::new();
+    slots.update(&policy(&[("a", "trusted"), ("b", "untrusted")]));
+    let second = policy(&[("z", "trusted"), ("b", "untrusted")]);
+    slots.update(&second);
+    let held = |slots: &Slots, name: &str| slots.held_by(name).map(|slot| (name.to_owned(), slot));
+    let known: Vec<_> = ["a", "b", "z"].iter().filter_map(|name| held(&slots, name)).collect();
+    assert_eq!(known.len(), 3, "the one that rests too");
+    let mut again = Slots::recover(known.clone());
+    let third = policy(&[("c", "trusted"), ("z", "trusted"), ("b", "untrusted")]);
+    again.update(&third);
+    assert_eq!(slot(&again, &third, "b"), slot(&slots, &second, "b"));
+    assert_eq!(slot(&again, &third, "z"), slot(&slots, &second, "z"));
+    assert!(!known.iter().any(|(_, taken)| *taken == slot(&again, &third, "c")));
+}
+
+#[test]
+fn a_number_is_never_given_twice_though_its_name_is_lost() {
+    let known = [(2, Some("b".to_owned())), (3, None), (0, Some("nobody".to_owned()))];
+    let mut numbers = TenantNumbers::recover(known);
+    assert_eq!(numbers.known("b"), Some(2));
+    assert_eq!(numbers.name(3), None);
+    assert_eq!(numbers.number("new"), Ok(4));
+    assert_eq!(numbers.name(4), Some("new"));
+}

@@ -32,6 +32,7 @@ pub struct Home {
     directory: PathBuf,
     config: PathBuf,
     address: SocketAddr,
+    build: String,
 }
 
 impl Home {
@@ -47,6 +48,7 @@ impl Home {
             config: directory.join("config.yaml"),
             directory,
             address: SocketAddr::from(([127, 0, 0, 1], 9631)),
+            build: String::new(),
         })
     }
 
@@ -66,6 +68,13 @@ impl Home {
     #[must_use]
     pub fn with_config(mut self, config: PathBuf) -> Self {
         self.config = config;
+        self
+    }
+
+    /// The same home for an agent of another build.
+    #[must_use]
+    pub fn with_build(mut self, mark: &str) -> Self {
+        mark.clone_into(&mut self.build);
         self
     }
 
@@ -110,6 +119,9 @@ impl Home {
     pub fn command(&self) -> Command {
         let mut command = Command::new(PROGRAM);
         command.arg("run").arg("--config").arg(&self.config);
+        if !self.build.is_empty() {
+            command.arg("--build-mark").arg(&self.build);
+        }
         command
     }
 }

@@ -10,6 +10,8 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
+use crate::agent::PROGRAM;
+
 /// What the guest's runner leaves on the node, and nothing else has.
 const MARK: &str = "/share/.run";
 
@@ -32,6 +34,7 @@ impl Node {
             tell(&format!("skipped: {test}: not on a guest node; use `cargo xtask e2e`"));
             return None;
         }
+        forget_earlier_guards(test);
         Some(Self { _alone: alone })
     }
 
@@ -55,6 +58,19 @@ impl Node {
     /// When it does not come up.
     pub fn start_runtime(&self) -> Result<()> {
         run(&mut Command::new("start-containerd")).map(drop)
+    }
+}
+
+/// What an earlier test's agent left decides on until it is removed; where tests share an agent, it
+/// is to stay.
+fn forget_earlier_guards(test: &str) {
+    let trouble = match Command::new(PROGRAM).arg("unload").output() {
+        Ok(output) if output.status.success() => return,
+        Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+        Err(error) => error.to_string(),
+    };
+    if !trouble.contains("stop the agent first") {
+        tell(&format!("{test}: the guard of an earlier test stays: {trouble}"));
     }
 }
 

@@ -88,7 +88,8 @@ mod tests {
         assert!(refused(&pods.attacker, &crossing));
         agent.kill().unwrap();
         assert!(pods.attacker.still_runs().unwrap() && pods.victim.still_runs().unwrap());
-        // In between nobody stops it; it must work all the same.
+        // What it attached goes on deciding, and its own business stays its own.
+        assert!(refused(&pods.attacker, &crossing), "enforcement ended with the agent");
         assert!(pods.attacker.sh("true").unwrap().well());
 
         let before = home.evidence().newest().unwrap();
@@ -100,10 +101,15 @@ mod tests {
             assert!(count >= 2.0, "{count} containers of {tenant} right after the start");
         }
         assert!(refused(&pods.attacker, &crossing), "enforcement is not back");
-        let event = home.evidence().await_one(before, "the crossing", |event| {
-            event.text("rule") == "BH-PROC-003" && is_of(event, &pods.attacker)
+        let crossings = wait_for("both crossings", || {
+            let mut events = home.evidence().after(before)?;
+            events.retain(|event| {
+                event.text("rule") == "BH-PROC-003" && is_of(event, &pods.attacker)
+            });
+            Ok((events.len() >= 2).then_some(events))
         });
-        let event = event.unwrap();
+        let crossings = crossings.unwrap();
+        let event = &crossings[0];
         assert_eq!(event.text("effect"), "denied", "{event}");
         assert_eq!(event.text("actor.pod.name"), "web", "{event}");
         assert_eq!(event.text("target.pod.name"), "db", "{event}");
@@ -123,6 +129,7 @@ mod tests {
         assert!(took < SHUTDOWN, "it took {took:?}");
         let last = home.evidence().events().unwrap().pop().unwrap();
         assert_eq!(last.text("subject"), "stopped", "{last}");
+        assert!(last.text("message").contains("goes on deciding"), "{last}");
         assert!(pods.victim.still_runs().unwrap());
     }
 

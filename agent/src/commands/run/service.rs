@@ -24,9 +24,10 @@ use tokio::{
 };
 
 use self::{answers::Door, hardening::Hardening};
+use super::standing::Standing;
 use crate::{
     control::{self, Question},
-    kernel::{Guard, Records, State},
+    kernel::{Guard, NO_CONTAINER, Records, State},
     node::{self, clock, vantage::Vantage},
     report::{
         evidence::{self, Evidence},
@@ -93,10 +94,13 @@ impl Service {
         let lifecycle = lifecycle.context("cannot wait for the lifecycle ring")?;
         let refusals = refusals.context("cannot wait for verdicts")?;
         let vantage = vantage_of(&workloads);
-        let responder = open_responder(settings, vantage.as_ref(), &workloads)?;
+        let mut responder = open_responder(settings, vantage.as_ref(), &workloads)?;
+        responder.take_as_answered(&guard.counts()?);
         let door = Door::new(vantage);
         let hardening = Hardening::start(settings, &workloads, &metrics)
             .context("cannot start what holds limits")?;
+        let losses = Losses::recover(guard.told_losses()?);
+        let lifecycle_lost = guard.lifecycle_lost()?;
         let questions = open_control(&settings.configuration.runtime_directory);
         Ok(Self {
             guard,
@@ -113,15 +117,15 @@ impl Service {
             door,
             responder,
             hardening,
-            losses: Losses::default(),
+            losses,
             verification: Verification::default(),
-            lifecycle_lost: 0,
+            lifecycle_lost,
             overflow_told: false,
         })
     }
 
     /// Runs until a signal ends it.
-    pub(super) async fn run(mut self) -> anyhow::Result<()> {
+    pub(super) async fn run(mut self, standing: &Standing) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -133,6 +137,9 @@ impl Service {
         });
         tracing::info!(directory = %self.evidence.directory().display(), "the evidence log is open");
         self.tell_start()?;
+        for (severity, message) in standing.at_start() {
+            self.notice("pinned", severity, &message);
+        }
         self.tell_absent_claims();
         self.start_verifying();
         self.tick()?;
@@ -146,7 +153,7 @@ impl Service {
             serving.await.context("the metrics server failed")?;
         }
         ended?;
-        self.end()
+        self.end(standing.at_end())
     }
 
     async fn watch_until_signal(
@@ -189,9 +196,9 @@ impl Service {
     }
 
     /// What is there still goes into the log.
-    fn end(mut self) -> anyhow::Result<()> {
+    fn end(mut self, message: &str) -> anyhow::Result<()> {
         self.take_events()?;
-        self.notice("stopped", Severity::Low, "the agent ends; what it attached ends with it");
+        self.notice("stopped", Severity::Low, message);
         let (flush, lost) = self.evidence.close();
         tell_flush(&flush);
         if lost > 0 {
@@ -253,16 +260,20 @@ impl Service {
         self.metrics.fold_uncounted(&self.guard.uncounted()?);
         self.metrics.set_unattributed(self.workloads.unattributed());
         self.set_container_metrics();
-        for event in self.losses.tell(&counts, &self.workloads, self.watch.node()) {
+        let lost = self.losses.tell(&counts, &self.workloads, self.watch.node());
+        for event in lost.events {
             self.evidence.append(event);
         }
         self.look_at_frozen(&counts);
-        self.forget_counts_of_the_gone(&counts)?;
+        self.retire_counts_of_the_gone(&counts)?;
         let (metrics, node) = (&self.metrics, self.watch.node());
         for event in self.verification.tick(&self.workloads, metrics, node) {
             self.evidence.append(event);
         }
         self.flush();
+        for (of, count) in lost.counts {
+            self.guard.remember_told(of, count)?;
+        }
         self.tell_overflow()?;
         let lost = self.guard.lifecycle_lost()?;
         if lost > self.lifecycle_lost {
@@ -273,12 +284,12 @@ impl Service {
         Ok(())
     }
 
-    /// The counts of a container that is gone are final and have been added up: their room in the
-    /// kernel's map is for others.
-    fn forget_counts_of_the_gone(&mut self, counts: &[(CountKey, u64)]) -> anyhow::Result<()> {
-        for (key, _) in counts {
-            if self.guard.identity(key.container).is_none() {
-                self.guard.forget_count(key)?;
+    /// The counts of a container that is gone are final: they go to its tenant's total, and their
+    /// room in the kernel's map is for others.
+    fn retire_counts_of_the_gone(&mut self, counts: &[(CountKey, u64)]) -> anyhow::Result<()> {
+        for (key, count) in counts {
+            if key.container != NO_CONTAINER && self.guard.identity(key.container).is_none() {
+                self.guard.retire_count(key, *count)?;
             }
         }
         Ok(())

@@ -5,6 +5,8 @@ use std::collections::{HashMap, HashSet};
 use bulkhead_abi::{CountKey, Effect, Relation, Rule, Verdict};
 use bulkhead_policy::catalogue::{self, RuleInfo};
 
+use crate::kernel::NO_CONTAINER;
+
 /// The last reading.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
@@ -35,6 +37,7 @@ impl Counts {
     ) -> u64 {
         let mut last = HashMap::with_capacity(reading.len());
         let mut unreadable = HashSet::new();
+        let moved = self.vanished(reading);
         for (key, count) in reading {
             let Some(increase) = read(key) else {
                 unreadable.insert(*key);
@@ -44,13 +47,26 @@ impl Counts {
             let before = self.last.get(key).copied();
             let base = before.filter(|before| before <= count).unwrap_or(0);
             if before != Some(*count) {
-                grown(Increase { by: count - base, ..increase });
+                // What has come to a total from a container that is gone was told as that one's.
+                let known = if key.container == NO_CONTAINER { moved.get(key) } else { None };
+                let by = (count - base).saturating_sub(known.copied().unwrap_or(0));
+                grown(Increase { by, ..increase });
             }
             last.insert(*key, *count);
         }
         let first_time = unreadable.difference(&self.unreadable).count() as u64;
         (self.last, self.unreadable) = (last, unreadable);
         first_time
+    }
+
+    /// The last counts of what this reading lacks, by the total that they belong to.
+    fn vanished(&self, reading: &[(CountKey, u64)]) -> HashMap<CountKey, u64> {
+        let present: HashSet<&CountKey> = reading.iter().map(|(key, _)| key).collect();
+        let mut vanished = HashMap::new();
+        for (key, count) in self.last.iter().filter(|(key, _)| !present.contains(key)) {
+            *vanished.entry(CountKey { container: NO_CONTAINER, ..*key }).or_default() += count;
+        }
+        vanished
     }
 }
 

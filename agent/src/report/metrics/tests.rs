@@ -3,6 +3,7 @@
 use bulkhead_abi::{Effect, Relation, Verdict};
 
 use super::{super::evidence::Flush, tenants::MAX_TENANTS, *};
+use crate::kernel::NO_CONTAINER;
 
 fn metrics() -> Metrics {
     Metrics::new("0.1.0", "abc").unwrap()
@@ -57,6 +58,21 @@ fn totals_add_up_containers_and_never_shrink() {
     assert_eq!(value(&metrics, SIGNALS), Some(13.0));
     metrics.fold_counts(&[], tenant);
     assert_eq!(value(&metrics, SIGNALS), Some(13.0));
+}
+
+#[test]
+fn what_moves_to_the_total_of_the_gone_is_counted_once() {
+    let metrics = metrics();
+    let signal = |container| key(container, 1, Rule::Signal, true);
+    metrics.fold_counts(&[(signal(1), 3), (signal(2), 4)], tenant);
+    metrics.fold_counts(&[(signal(1), 5), (signal(NO_CONTAINER), 4)], tenant);
+    assert_eq!(value(&metrics, SIGNALS), Some(9.0));
+    metrics.fold_counts(&[(signal(NO_CONTAINER), 9)], tenant);
+    assert_eq!(value(&metrics, SIGNALS), Some(9.0));
+    // The next agent begins with what is there.
+    let next = self::metrics();
+    next.fold_counts(&[(signal(NO_CONTAINER), 9)], tenant);
+    assert_eq!(value(&next, SIGNALS), Some(9.0));
 }
 
 #[test]

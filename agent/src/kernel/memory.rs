@@ -1,0 +1,155 @@
+//! What the agent itself must remember for as long as the kernel's maps refer to it. It is kept
+//! where those are, so that it lasts exactly as long.
+//!
+//! ```text
+//! TENANTS  number -> name and slot: identities and counts know tenants by number, levels by slot
+//! TOLD     tenant and rule -> records lost, as far as the log has heard of it
+//! ```
+
+use std::path::Path;
+
+use aya::maps::{HashMap, Map, MapData, MapError};
+
+use super::version;
+
+/// Bytes of a name. Names of tenants and namespaces have at most 63.
+const NAME: usize = 248;
+/// The slot of a tenant that has none.
+const NO_SLOT: u16 = u16::MAX;
+/// linux/bpf.h: BPF_F_NO_PREALLOC.
+const NO_PREALLOC: u32 = 1;
+
+/// A name, zero-filled; its length; its slot.
+type TenantValue = [u8; NAME + 8];
+
+/// A tenant as an earlier agent knew it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KnownTenant {
+    /// Its number in identities and counts.
+    pub(crate) number: u32,
+    /// Its name; `None` where it did not fit.
+    pub(crate) name: Option<String>,
+    /// The slot of its level.
+    pub(crate) slot: Option<u16>,
+}
+
+/// By tenant and rule, how many lost records the log has heard of.
+pub(crate) type ToldLosses = Vec<((u32, u16), u64)>;
+
+/// The two maps.
+pub(super) struct Memory {
+    tenants: HashMap<MapData, u32, TenantValue>,
+    told: HashMap<MapData, u64, u64>,
+}
+
+/// They could not be opened or made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MemoryError {
+    /// The map.
+    #[error("the kernel refuses a map for what the agent remembers")]
+    Map(#[from] MapError),
+    /// Its file.
+    #[error("a map for what the agent remembers cannot be pinned")]
+    Pin(#[from] aya::pin::PinError),
+}
+
+impl Memory {
+    /// Opens the maps in `directory`, or makes them.
+    pub(super) fn open(directory: &Path) -> Result<Self, MemoryError> {
+        let tenants = open(directory, "TENANTS", 4, (NAME + 8) as u32, 65_536)?;
+        let told = open(directory, "TOLD", 8, 8, 65_536)?;
+        Ok(Self { tenants: tenants.try_into()?, told: told.try_into()? })
+    }
+
+    /// The files of the maps.
+    pub(super) fn files() -> [String; 2] {
+        let file = |name, key, value| version::file_of(name, &shape(key, value, 65_536));
+        [file("TENANTS", 4, (NAME + 8) as u32), file("TOLD", 8, 8)]
+    }
+
+    pub(super) fn tenants(&self) -> Result<Vec<KnownTenant>, MapError> {
+        self.tenants
+            .iter()
+            .map(|entry| entry.map(|(number, value)| from_value(number, &value)))
+            .collect()
+    }
+
+    pub(super) fn remember(&mut self, tenant: &KnownTenant) -> Result<(), MapError> {
+        self.tenants.insert(tenant.number, to_value(tenant), 0)
+    }
+
+    pub(super) fn told(&self) -> Result<ToldLosses, MapError> {
+        let key = |key: u64| ((key >> 16) as u32, key as u16);
+        self.told.iter().map(|entry| entry.map(|(packed, count)| (key(packed), count))).collect()
+    }
+
+    pub(super) fn set_told(&mut self, of: (u32, u16), count: u64) -> Result<(), MapError> {
+        self.told.insert((u64::from(of.0) << 16) | u64::from(of.1), count, 0)
+    }
+}
+
+fn shape(key: u32, value: u32, room: u32) -> aya_obj::Map {
+    let kind = aya_obj::generated::bpf_map_type::BPF_MAP_TYPE_HASH as u32;
+    aya_obj::Map::new_from_params(kind, key, value, room, NO_PREALLOC)
+}
+
+fn open(directory: &Path, name: &str, key: u32, value: u32, room: u32) -> Result<Map, MemoryError> {
+    let map = shape(key, value, room);
+    let path = directory.join(version::file_of(name, &map));
+    if path.exists() {
+        return Ok(Map::from_map_data(MapData::from_pin(path)?)?);
+    }
+    let data = MapData::create(map, &format!("BH_{name}"), None)?;
+    data.pin(path)?;
+    Ok(Map::from_map_data(data)?)
+}
+
+fn to_value(tenant: &KnownTenant) -> TenantValue {
+    let mut value = [0; NAME + 8];
+    let name = tenant.name.as_deref().unwrap_or_default();
+    let length = if name.len() <= NAME { name.len() } else { 0 };
+    let slot = tenant.slot.unwrap_or(NO_SLOT).to_ne_bytes();
+    let length = (length as u16).to_ne_bytes();
+    let head = slot.into_iter().chain(length).chain([0; 4]);
+    for (to, from) in value.iter_mut().zip(head.chain(name.bytes())) {
+        *to = from;
+    }
+    value
+}
+
+fn from_value(number: u32, value: &TenantValue) -> KnownTenant {
+    let [slot, slot_high, length, length_high, ..] = *value;
+    let slot = u16::from_ne_bytes([slot, slot_high]);
+    let length = usize::from(u16::from_ne_bytes([length, length_high]));
+    let name = value.get(8..8 + length).and_then(|bytes| std::str::from_utf8(bytes).ok());
+    KnownTenant {
+        number,
+        name: name.filter(|name| !name.is_empty()).map(str::to_owned),
+        slot: (slot != NO_SLOT).then_some(slot),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(tenant: &KnownTenant) -> KnownTenant {
+        from_value(tenant.number, &to_value(tenant))
+    }
+
+    #[test]
+    fn a_tenant_is_known_again() {
+        let tenant = KnownTenant { number: 7, name: Some("bank".into()), slot: Some(2) };
+        assert_eq!(again(&tenant), tenant);
+        let without = KnownTenant { slot: None, ..tenant };
+        assert_eq!(again(&without), without);
+    }
+
+    #[test]
+    fn a_name_that_does_not_fit_is_nobody_s_and_its_number_is_not_free() {
+        let long = KnownTenant { number: 7, name: Some("x".repeat(NAME + 1)), slot: None };
+        assert_eq!(again(&long), KnownTenant { name: None, ..long });
+        let full = KnownTenant { number: 7, name: Some("x".repeat(NAME)), slot: None };
+        assert_eq!(again(&full), full);
+    }
+}
