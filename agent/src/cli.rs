@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{control, prove};
+use crate::{commands::RuntimeArguments, control, prove};
 
 /// Keeps the tenants of a Kubernetes node apart: applies, sees, stops, alerts, records.
 #[derive(Debug, Parser)]
@@ -75,6 +75,8 @@ pub(crate) enum Command {
     /// Print the JSON Schema of the configuration file
     #[command(after_help = "Example:\n  bulkhead schema > config.schema.json")]
     Schema,
+    /// The OCI runtime wrapper: install it, look whether it works
+    Runtime(RuntimeArguments),
     /// One act of `prove`, in a process of its own
     #[command(hide = true)]
     Act(prove::ActArguments),

@@ -7,6 +7,7 @@ mod freeze;
 mod profile;
 mod prove;
 mod run;
+mod runtime;
 mod schema;
 mod tenants;
 mod unload;
@@ -14,6 +15,8 @@ mod unload;
 use std::process::ExitCode;
 
 use bulkhead_policy::configuration::Refused;
+
+pub(crate) use runtime::RuntimeArguments;
 
 use crate::{cli::Command, settings::SettingsError};
 
@@ -38,6 +41,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Unload(arguments) => unload::run(&arguments),
         Command::Schema => schema::run(),
+        Command::Runtime(arguments) => runtime::run(&arguments),
     }
 }
 

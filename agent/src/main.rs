@@ -16,6 +16,7 @@
 //! report      the outward side: evidence log, metrics, HTTP
 //! profiles    seccomp profiles on this node
 //! prove       harmless breakouts, and what became of them
+//! wrapper     what the runtime wrapper is told, and how it comes onto the node
 //! ```
 
 mod cli;
@@ -33,6 +34,7 @@ mod settings;
 mod verify;
 mod watch;
 mod workloads;
+mod wrapper;
 
 use std::process::ExitCode;
 

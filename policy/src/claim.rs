@@ -1,5 +1,7 @@
 //! How a tenant says which containers are its own.
 
+use std::fmt;
+
 /// A namespace, or all namespaces that begin alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NamespaceClaim {
@@ -27,6 +29,14 @@ impl NamespaceClaim {
         } else {
             (namespace == self.text).then_some(usize::MAX)
         }
+    }
+}
+
+/// As it is written in the configuration.
+impl fmt::Display for NamespaceClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        f.write_str(if self.open_ended { "*" } else { "" })
     }
 }
 
@@ -91,5 +101,13 @@ impl CgroupClaim {
         let below = below.strip_prefix('/')?;
         let name = below.split('/').next().filter(|name| !name.is_empty())?;
         cgroup_path.get(..self.path.len() + 1 + name.len())
+    }
+}
+
+/// As it is written in the configuration.
+impl fmt::Display for CgroupClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)?;
+        f.write_str(if self.children { "/*" } else { "" })
     }
 }

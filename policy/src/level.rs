@@ -48,6 +48,7 @@ pub fn built_in() -> Result<Vec<Level>, Refused> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Level {
     name: String,
+    base: String,
     verdicts: BTreeMap<(Rule, Relation), Verdict>,
     ceiling: Capabilities,
     controls: Controls,
@@ -82,6 +83,7 @@ impl Level {
     fn nothing() -> Self {
         Self {
             name: String::new(),
+            base: String::new(),
             verdicts: BTreeMap::new(),
             ceiling: Capabilities::ALL,
             controls: Controls::default(),
@@ -93,6 +95,12 @@ impl Level {
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The built-in level that it began as, or is: what comes in three, as the AppArmor profiles
+    /// do, goes by it.
+    pub fn base(&self) -> &str {
+        &self.base
     }
 
     /// The verdict of `rule` towards a target in `relation`; off where the two do not go together.
@@ -151,7 +159,8 @@ impl Level {
     /// This level with `changes`, under another name; or everything wrong with them, as paths
     /// inside the definition.
     pub(crate) fn refined(&self, name: &str, changes: Changes<'_>) -> Result<Self, Vec<Problem>> {
-        let mut level = Self { name: name.to_owned(), ..self.clone() };
+        let base = if is_built_in(name) { name } else { &self.base };
+        let mut level = Self { name: name.to_owned(), base: base.to_owned(), ..self.clone() };
         let mut problems = Vec::new();
         let rules = FieldPath::default().key("rules");
         for (id, verdict) in changes.rules {

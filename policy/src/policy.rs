@@ -79,6 +79,11 @@ impl Tenant {
         self.limits
     }
 
+    /// The namespaces that it claims.
+    pub fn namespaces(&self) -> &[NamespaceClaim] {
+        &self.namespaces
+    }
+
     /// The cgroups that it claims by path.
     pub fn cgroups(&self) -> &[CgroupClaim] {
         &self.cgroups

@@ -26,6 +26,10 @@ pub(crate) const AGENT: Program = Program { package: "bulkhead-agent", name: "bu
 /// The client that starts pods.
 pub(crate) const CRI: Program = Program { package: "bulkhead-cri", name: "bulkhead-cri" };
 
+/// The OCI runtime wrapper.
+pub(crate) const WRAPPER: Program =
+    Program { package: "bulkhead-runtime", name: "bulkhead-runtime" };
+
 /// What measures operations for `cargo xtask bench`.
 pub(crate) const BENCH: Program = Program { package: "bulkhead-bench", name: "bulkhead-bench" };
 
@@ -67,13 +71,19 @@ fn static_cargo(verb: &str, profile: &str) -> Command {
 /// because their features are united and nothing is compiled twice.
 pub(crate) fn test_cargo() -> Command {
     let mut cargo = static_cargo("test", RELEASE);
-    cargo.args(["--no-run", "--package", AGENT.package, "--package", CRI.package]);
+    cargo.arg("--no-run");
+    for program in [AGENT, CRI, WRAPPER] {
+        cargo.args(["--package", program.package]);
+    }
     cargo
 }
 
 /// Builds what a node runs, and returns the agent's path.
 pub(crate) fn agent() -> Result<PathBuf> {
-    build(&[AGENT, CRI], RELEASE)?.into_iter().next().context("the agent was built and has no path")
+    build(&[AGENT, CRI, WRAPPER], RELEASE)?
+        .into_iter()
+        .next()
+        .context("the agent was built and has no path")
 }
 
 fn target_directory() -> PathBuf {

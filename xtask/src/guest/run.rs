@@ -101,7 +101,7 @@ pub(crate) fn programs(node: &NodeArguments) -> Result<Vec<PathBuf>> {
     if node.no_agent {
         return binaries::build(&[binaries::CRI], &node.profile);
     }
-    binaries::build(&[binaries::AGENT, binaries::CRI], &node.profile)
+    binaries::build(&[binaries::AGENT, binaries::CRI, binaries::WRAPPER], &node.profile)
 }
 
 /// Gives a shell in a guest on this terminal.

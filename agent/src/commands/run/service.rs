@@ -10,7 +10,7 @@ use super::verification::Verification;
 use anyhow::Context;
 use bulkhead_abi::{CountKey, Rule};
 use bulkhead_policy::{
-    Settings,
+    Policy, Settings,
     catalogue::{self, Severity},
     decode::{self, Record},
     event::{Event, Kind, Malformed, Names, Notice, Text},
@@ -38,6 +38,7 @@ use crate::{
     settings::{Change, Watcher},
     watch::{Losses, Watch},
     workloads::Workloads,
+    wrapper::Handout,
 };
 
 /// Records that wake nobody wait at most so long.
@@ -67,6 +68,7 @@ pub(super) struct Service {
     verification: Verification,
     lifecycle_lost: u64,
     overflow_told: bool,
+    handout: Handout,
 }
 
 impl Service {
@@ -102,7 +104,7 @@ impl Service {
         let losses = Losses::recover(guard.told_losses()?);
         let lifecycle_lost = guard.lifecycle_lost()?;
         let questions = open_control(&settings.configuration.runtime_directory);
-        Ok(Self {
+        let mut service = Self {
             guard,
             workloads,
             watch,
@@ -121,7 +123,10 @@ impl Service {
             verification: Verification::default(),
             lifecycle_lost,
             overflow_told: false,
-        })
+            handout: Handout::in_directory(&settings.configuration.runtime_directory),
+        };
+        service.hand_out(&settings.policy);
+        Ok(service)
     }
 
     /// Runs until a signal ends it.
@@ -255,6 +260,7 @@ impl Service {
         self.watch.set_boot(clock::boot_time()?);
         self.reload()?;
         self.harden();
+        self.publish_handout();
         let counts = self.guard.counts()?;
         self.metrics.fold_counts(&counts, |tenant| self.workloads.tenant(tenant));
         self.metrics.fold_uncounted(&self.guard.uncounted()?);
@@ -374,6 +380,23 @@ impl Service {
         self.metrics.set_containers(totals);
     }
 
+    /// Tells the runtime wrapper what holds for new containers.
+    fn hand_out(&mut self, policy: &Policy) {
+        self.handout.change(policy);
+        self.publish_handout();
+    }
+
+    fn publish_handout(&mut self) {
+        match self.handout.publish() {
+            Ok(None) => {}
+            Ok(Some(told)) => self.notice("wrapper", Severity::Low, told),
+            Err(error) => {
+                let message = format!("{:#}", anyhow::Error::from(error));
+                self.notice("wrapper", Severity::High, &message);
+            }
+        }
+    }
+
     fn reload(&mut self) -> anyhow::Result<()> {
         let Some(watcher) = &mut self.watcher else { return Ok(()) };
         match watcher.look() {
@@ -381,6 +404,7 @@ impl Service {
             Change::Good(settings) => {
                 let keep = settings.configuration.response.keep_captures;
                 self.responder.keep_captures(usize::try_from(keep).unwrap_or(usize::MAX));
+                self.hand_out(&settings.policy);
                 self.workloads.adopt_policy(settings.policy.clone(), &mut self.guard)?;
                 self.harden_by(settings.policy);
                 self.metrics.reloaded(seconds_since_1970());
