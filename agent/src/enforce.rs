@@ -141,3 +141,28 @@ pub(crate) fn parts(sum: TenantLimits, asks: &[Total]) -> Vec<Total> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(bytes: Option<u64>) -> Total {
+        Total { memory: bytes, ..Total::default() }
+    }
+
+    #[test]
+    fn a_sum_is_divided_and_what_has_none_is_left_alone() {
+        let sum = TenantLimits { memory: Some(1 << 30), ..TenantLimits::default() };
+        let parts = parts(sum, &[memory(Some(64 << 20)), memory(None), memory(None)]);
+        let given: Vec<_> = parts.iter().map(|part| part.memory.unwrap() >> 20).collect();
+        assert_eq!(given, [64, 480, 480]);
+        assert!(parts.iter().all(|part| part.cpu.is_none() && part.pids.is_none()));
+    }
+
+    #[test]
+    fn nobody_gets_less_than_it_needs_to_live() {
+        let sum = TenantLimits { cpu: Some(20), pids: Some(2), ..TenantLimits::default() };
+        let parts = parts(sum, &[Total::default(); 8]);
+        assert!(parts.iter().all(|part| part.cpu == LEAST.cpu && part.pids == LEAST.pids));
+    }
+}

@@ -80,11 +80,12 @@ impl Runtime {
         standing: Standing,
         announced: Announced,
         metrics: Arc<Metrics>,
+        cgroups: PathBuf,
     ) -> std::io::Result<Self> {
         let (standing, reader) = watch::channel(Arc::new(standing));
         let (sender, words) = mpsc::channel(WAITING);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let mut agent = Agent::new(reader, announced, sender, metrics);
+        let mut agent = Agent::new(reader, announced, sender, metrics, cgroups);
         thread::Builder::new().name("runtime".to_owned()).spawn(move || {
             let forever = bulkhead_nri::run(&mut agent, &socket, NAME, INDEX, Backoff::default());
             match runtime.block_on(forever) {}

@@ -86,7 +86,8 @@ pub struct Stall {
 
 /// Whoever waited for more than this part of the time was stalled, in percent.
 const STALLED: u64 = 10;
-/// Whoever used less than this part of what all containers used is no suspect, in percent.
+/// Whoever used less than this part of what all containers used is no suspect, in percent; nor is
+/// one that used less than twice as much as the tenant that waited: those two contend.
 const SUSPECT: u64 = 40;
 
 impl Window<'_> {
@@ -95,12 +96,12 @@ impl Window<'_> {
     }
 
     /// Microseconds of waiting that its own limits do not explain.
-    fn stalled(&self, resource: Resource) -> u64 {
+    fn stalled(&self, resource: Resource, length: u64) -> u64 {
+        let part = length.saturating_mul(STALLED) / 100;
         match resource {
-            Resource::Cpu => {
-                let own = self.grown(|it| it.cpu_throttled);
-                self.grown(|it| it.cpu_stalled).saturating_sub(own)
-            }
+            // A container at its own limit waits for more than the time for which it is held back.
+            Resource::Cpu if self.grown(|it| it.cpu_throttled) > part => 0,
+            Resource::Cpu => self.grown(|it| it.cpu_stalled),
             Resource::Memory if self.grown(|it| it.memory_limited) > 0 => 0,
             Resource::Memory => self.grown(|it| it.memory_stalled),
             Resource::Io => self.grown(|it| it.io_stalled),
@@ -152,7 +153,7 @@ fn by_tenant<'a>(
 fn stalls_of(resource: Resource, windows: &[Window<'_>], length: u64) -> Vec<Stall> {
     let used = by_tenant(windows, |window| window.used(resource));
     let all: u64 = used.values().map(|most| most.total).fold(0, u64::saturating_add);
-    let waited = by_tenant(windows, |window| window.stalled(resource));
+    let waited = by_tenant(windows, |window| window.stalled(resource, length));
     let stalled = waited.into_iter().filter(|(_, most)| {
         // One container's waiting counts: a tenant of many small waits is not stalled.
         most.of_container.saturating_mul(100) > length.saturating_mul(STALLED)
@@ -162,7 +163,7 @@ fn stalls_of(resource: Resource, windows: &[Window<'_>], length: u64) -> Vec<Sta
         let others = used.iter().filter(|(other, _)| **other != tenant);
         let (suspect, most) = others.max_by_key(|(_, most)| most.total)?;
         let percent = most.total.saturating_mul(100).checked_div(all)?;
-        (percent >= SUSPECT && most.total > own).then(|| Stall {
+        (percent >= SUSPECT && most.total / 2 > own).then(|| Stall {
             resource,
             tenant: tenant.to_owned(),
             container: waited.container.to_owned(),
@@ -223,12 +224,20 @@ mod tests {
     #[test]
     fn who_is_held_back_by_its_own_limits_suspects_nobody() {
         let hog = Sample { cpu_used: 9_000_000, memory_used: 1 << 30, ..Sample::default() };
+        // Met in the guest: a hog under its limit blamed the neighbour that had been freed of it.
         let throttled =
-            Sample { cpu_stalled: 3_000_000, cpu_throttled: 2_900_000, ..Sample::default() };
+            Sample { cpu_stalled: 3_000_000, cpu_throttled: 900_000, ..Sample::default() };
         let full = Sample { memory_stalled: 4_000_000, memory_limited: 1, ..Sample::default() };
         for victim in [throttled, full] {
             assert_eq!(stalls(&[window("b", "x", victim), window("a", "y", hog)], WINDOW), []);
         }
+    }
+
+    #[test]
+    fn two_that_use_alike_contend_and_neither_is_suspected() {
+        let one = Sample { cpu_stalled: 2_300_000, cpu_used: 4_000_000, ..Sample::default() };
+        let other = Sample { cpu_used: 5_000_000, ..one };
+        assert_eq!(stalls(&[window("a", "x", one), window("b", "y", other)], WINDOW), []);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the agent answers to the runtime.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bulkhead_nri::{
     Call, NriVersion, Plugin, Refusal, Runtime,
@@ -12,7 +12,7 @@ use bulkhead_nri::{
 use bulkhead_policy::{
     Assignment, Level, Policy, WorkloadFacts,
     catalogue::Severity,
-    limits::{OnError, Plan, TenantLimits, Total, plan},
+    limits::{File, OnError, Plan, TenantLimits, Total, plan},
     policy::SYSTEM_NAMESPACES,
     workload::cgroup_of,
 };
@@ -34,6 +34,8 @@ pub(super) struct Agent {
     announced: Announced,
     words: mpsc::Sender<Word>,
     metrics: Arc<Metrics>,
+    /// Where cgroup v2 is mounted.
+    cgroups: PathBuf,
     runtime: String,
     nri: NriVersion,
 }
@@ -96,9 +98,20 @@ impl Agent {
         announced: Announced,
         words: mpsc::Sender<Word>,
         metrics: Arc<Metrics>,
+        cgroups: PathBuf,
     ) -> Self {
         let runtime = String::new();
-        Self { standing, announced, words, metrics, runtime, nri: NriVersion::new(0, 0) }
+        Self { standing, announced, words, metrics, cgroups, runtime, nri: NriVersion::new(0, 0) }
+    }
+
+    /// What the files of a cgroup that a plan names hold now; without those that cannot be read.
+    fn read(&self, cgroup: &str, plan: &Plan) -> Plan {
+        let directory = self.cgroups.join(cgroup.trim_start_matches('/'));
+        let read = |file: &File| {
+            let text = std::fs::read_to_string(directory.join(file.name())).ok()?;
+            Some((file.clone(), file.parse(&text)?))
+        };
+        plan.keys().filter_map(read).collect()
     }
 
     fn standing(&self) -> Arc<Standing> {
@@ -203,7 +216,6 @@ impl Plugin for Agent {
             let Some(pod) = pods.iter().find(|pod| pod.id == container.pod_sandbox_id) else {
                 continue;
             };
-            let asked = asked_by(&container);
             let cgroup = match self.announce(pod, &container, None) {
                 Ok(cgroup) => cgroup,
                 Err(trouble) => {
@@ -218,7 +230,11 @@ impl Plugin for Agent {
                 container.state(),
                 ContainerState::ContainerCreated | ContainerState::ContainerRunning
             );
-            if let Some(tightened) = resources::tightened(&asked, &wanted).filter(|_| running) {
+            // By what the cgroup holds, not by the runtime's record: containerd 1.7 forgets what it
+            // was told here, and would be told again after each restart of the agent.
+            let held_now = self.read(&cgroup, &wanted);
+            wanted.retain(|file, _| held_now.contains_key(file));
+            if let Some(tightened) = resources::tightened(&held_now, &wanted).filter(|_| running) {
                 updates.push(ContainerUpdate {
                     container_id: container.id,
                     linux: Some(LinuxContainerUpdate { resources: Some(tightened) }),

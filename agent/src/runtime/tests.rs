@@ -23,7 +23,7 @@ tenants:
 ";
 
 struct Scene {
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     runtime: Runtime,
     announced: Announced,
     connected: Connected,
@@ -40,10 +40,16 @@ impl Scene {
         let metrics = Arc::new(Metrics::new("0", "0").unwrap());
         let asks = vec![("s".to_owned(), vec![Total::default(); 3])];
         let standing = Standing { policy, asks };
-        let runtime =
-            Runtime::start(socket, standing, announced.clone(), Arc::clone(&metrics)).unwrap();
+        let runtime = Runtime::start(
+            socket,
+            standing,
+            announced.clone(),
+            Arc::clone(&metrics),
+            directory.path().to_owned(),
+        )
+        .unwrap();
         let connected = double.accept().await.unwrap();
-        Self { _directory: directory, runtime, announced, connected, metrics }
+        Self { directory, runtime, announced, connected, metrics }
     }
 
     fn notices(&mut self) -> Vec<String> {
@@ -176,13 +182,21 @@ async fn what_runs_already_is_named_and_tightened_where_that_harms_nobody() {
     let mut scene = Scene::begin(Persona::containerd("2.1.9", 8)).await;
     let mut running = container("c1", 1 << 30);
     running.set_state(bulkhead_nri::api::ContainerState::ContainerRunning);
-    let updates = scene.connected.synchronize(vec![pod("a")], vec![running], 8).await.unwrap();
+    let cgroup = scene.directory.path().join("kubepods/podp/c1");
+    std::fs::create_dir_all(&cgroup).unwrap();
+    std::fs::write(cgroup.join("pids.max"), "max\n").unwrap();
+    let updates =
+        scene.connected.synchronize(vec![pod("a")], vec![running.clone()], 8).await.unwrap();
     let resources = updates[0].linux.clone().unwrap().resources.unwrap();
     assert_eq!(
         resources.unified.into_iter().collect::<Vec<_>>(),
         [("pids.max".into(), "40".into())]
     );
     assert!(scene.announced.get("c1").is_some());
+    // The agent restarts: nothing is left to do.
+    std::fs::write(cgroup.join("pids.max"), "40\n").unwrap();
+    let updates = scene.connected.synchronize(vec![pod("a")], vec![running], 8).await.unwrap();
+    assert!(updates.is_empty());
 }
 
 #[tokio::test]

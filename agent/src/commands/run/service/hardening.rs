@@ -54,6 +54,7 @@ impl Hardening {
                 standing.clone(),
                 workloads.announced().clone(),
                 Arc::clone(metrics),
+                workloads.tree().mount().to_owned(),
             )
         });
         Ok(Self {
