@@ -10,6 +10,7 @@ mod identity;
 mod level;
 mod offsets;
 mod record;
+mod recorded;
 mod rule;
 mod verdict;
 
@@ -21,6 +22,10 @@ pub use record::{
     CgroupGone, CgroupMade, File, Header, Kind, Lone, OnFile, OnTask, PATH_LEN, Party, party_flag,
     record_flag,
 };
+pub use recorded::{
+    RECORDED_COMPAT, RECORDED_LEN, RECORDED_LOST, RECORDED_NUMBERS, RECORDED_OTHER,
+    RECORDED_VALUES, RECORDED_WATCHED, RecordedValue,
+};
 pub use rule::{MAX_RULES, Rule};
 pub use verdict::{Effect, Phase, Relation, Rung, Verdict};
 
@@ -28,12 +33,16 @@ pub use verdict::{Effect, Phase, Relation, Rung, Verdict};
 #[cfg(feature = "maps")]
 mod pod {
     #![allow(unsafe_code)]
-    use super::{CountKey, Identity, LevelTable, ScopeName, SensitiveFile, TaskMark};
+    use super::{
+        CountKey, Identity, LevelTable, RecordedValue, ScopeName, SensitiveFile, TaskMark,
+    };
 
     // SAFETY: repr(C), no padding (checked by the zerocopy derive), any bit pattern is valid.
     unsafe impl aya::Pod for Identity {}
     // SAFETY: as above.
     unsafe impl aya::Pod for CountKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for RecordedValue {}
     // SAFETY: as above.
     unsafe impl aya::Pod for LevelTable {}
     // SAFETY: as above.

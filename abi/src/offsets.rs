@@ -39,6 +39,9 @@ macro_rules! kernel_offsets {
             TASK_IO_URING: "task_struct", "io_uring", optional;
             THREAD_INFO_STATUS: "thread_info", "status", optional;
             REGS_ORIG_AX: "pt_regs", "orig_ax", optional;
+            REGS_DI: "pt_regs", "di", optional;
+            REGS_BX: "pt_regs", "bx", optional;
+            REGS_ARRAY: "pt_regs", "regs", optional;
             REGS_SYSCALLNO: "pt_regs", "syscallno", optional;
             NSPROXY_MNT: "nsproxy", "mnt_ns", required;
             MNT_NS_COMMON: "mnt_namespace", "ns", required;

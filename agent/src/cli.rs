@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{commands::RuntimeArguments, control, prove};
+use crate::{commands::RuntimeArguments, control, notify, prove};
 
 /// Keeps the tenants of a Kubernetes node apart: applies, sees, stops, alerts, records.
 #[derive(Debug, Parser)]
@@ -68,6 +68,12 @@ pub(crate) enum Command {
         among them."
     )]
     Unload(UnloadArguments),
+    /// Answer EPERM to the calls that seccomp profiles refuse and tell, and tell them
+    #[command(after_help = "Example:\n  bulkhead profile show untrusted --notify > told.json\n  \
+        bulkhead notify\n\n\
+        Must run before a container with such a profile starts, and as long as it runs: without it \
+        the container does not start, and refused calls return ENOSYS.")]
+    Notify(NotifyArguments),
     /// Check a configuration file
     #[command(after_help = "Example:\n  bulkhead check /etc/bulkhead/config.yaml\n\n\
         Exit status: 0 when it is good, 64 when not.")]
@@ -167,4 +173,18 @@ pub(crate) struct ThawArguments {
     /// The agent's socket
     #[arg(long, value_name = "PATH", default_value = control::SOCKET)]
     pub(crate) socket: PathBuf,
+}
+
+/// `bulkhead notify`
+#[derive(Debug, Args)]
+pub(crate) struct NotifyArguments {
+    /// Where the runtimes hand over their listeners: the `listenerPath` of the profiles
+    #[arg(long, value_name = "FILE", default_value = notify::SOCKET)]
+    pub(crate) socket: PathBuf,
+    /// The agent whose evidence log the refused calls go to
+    #[arg(long, value_name = "FILE", default_value = control::SOCKET)]
+    pub(crate) agent: PathBuf,
+    /// The half that answers
+    #[arg(long, hide = true)]
+    pub(crate) supervise: bool,
 }

@@ -4,6 +4,7 @@ mod check;
 mod container;
 mod doctor;
 mod freeze;
+mod notify;
 mod profile;
 mod prove;
 mod run;
@@ -37,6 +38,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Freeze(arguments) => freeze::freeze(&arguments),
         Command::Thaw(arguments) => freeze::thaw(&arguments),
         Command::CaptureProcesses => crate::respond::inspect::run(),
+        Command::Notify(arguments) => notify::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Unload(arguments) => unload::run(&arguments),

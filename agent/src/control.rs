@@ -50,6 +50,8 @@ pub(crate) enum Request {
         /// Its runtime's id or a beginning of it, or its cgroup's path.
         id: String,
     },
+    /// A profile refused a call, and told `bulkhead notify`.
+    Refused(Box<crate::notify::RefusedCall>),
     /// A container is to stand still.
     Freeze {
         /// As above.

@@ -12,6 +12,7 @@
 //! account, memory      what is kept beside the programs: their ladder, tenants' numbers
 //! unload               the end of all of it
 //! records              the rings, as bytes
+//! recorder             the system calls of one container, for `bulkhead profile record`
 //! ```
 
 mod account;
@@ -26,6 +27,7 @@ mod load;
 mod memory;
 mod offsets;
 mod pins;
+mod recorder;
 mod records;
 mod succession;
 #[cfg(test)]
@@ -38,6 +40,7 @@ pub(crate) use ladder::{Ladder, State};
 pub(crate) use load::LoadError;
 pub(crate) use memory::KnownTenant;
 pub(crate) use pins::{PinError, Pins};
+pub(crate) use recorder::{Recorded, RecordedCall, Recorder};
 pub(crate) use records::Records;
 pub(crate) use succession::{Start, Succeeded};
 pub(crate) use unload::{Left, Removed, unload};

@@ -14,6 +14,7 @@
 //! verify      what is in force in each container, against what its level requires
 //! watch       records to events: decode, enrich, report
 //! report      the outward side: evidence log, metrics, HTTP
+//! notify      calls that a profile refuses and tells
 //! profiles    seccomp profiles on this node
 //! prove       harmless breakouts, and what became of them
 //! wrapper     what the runtime wrapper is told, and how it comes onto the node
@@ -25,6 +26,7 @@ mod control;
 mod enforce;
 mod kernel;
 mod node;
+mod notify;
 mod profiles;
 mod prove;
 mod report;

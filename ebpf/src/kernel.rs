@@ -147,11 +147,31 @@ impl Task {
             return (-1, false);
         }
         let number = read::<i32>(registers + u64::from(offset)).unwrap_or(-1);
-        // arch/x86/include/asm/thread_info.h: TS_COMPAT; thread_info is the task's first member.
-        let compat = THREAD_INFO_STATUS.load() != bulkhead_abi::ABSENT
-            && read_at::<u32>(self.0 as u64, &THREAD_INFO_STATUS) & 2 != 0;
-        (number, compat)
+        (number, self.is_compat())
     }
+
+    /// Whether the current system call came through a 32-bit entry.
+    #[inline(always)]
+    pub fn is_compat(self) -> bool {
+        // arch/x86/include/asm/thread_info.h: TS_COMPAT; thread_info is the task's first member.
+        THREAD_INFO_STATUS.load() != bulkhead_abi::ABSENT
+            && read_at::<u32>(self.0 as u64, &THREAD_INFO_STATUS) & 2 != 0
+    }
+}
+
+/// The first argument of the system call with these registers.
+#[inline(always)]
+pub fn first_argument(registers: u64, compat: bool) -> u64 {
+    let offset = match (REGS_DI.load() != bulkhead_abi::ABSENT, compat) {
+        (true, false) => REGS_DI.load(),
+        (true, true) => REGS_BX.load(),
+        // Arm64 keeps them in an array.
+        (false, _) => REGS_ARRAY.load(),
+    };
+    if offset == bulkhead_abi::ABSENT {
+        return u64::from(u32::MAX);
+    }
+    read(registers + u64::from(offset)).unwrap_or(u64::MAX)
 }
 
 /// A task by its bare address, read by copying: where the verifier knows no type.

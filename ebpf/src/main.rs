@@ -6,6 +6,7 @@
 //! settle     the level's verdict: count it, report it, refuse it
 //! generation whose turn it is while one build relieves another
 //! lifecycle  cgroups made and removed, tasks placed, forked and executed: who is who
+//! recorder   which calls a container makes, while somebody records them
 //! ```
 //!
 //! Each decision has two programs, BPF LSM (refuses) and fentry (sees); the agent attaches one.
@@ -22,6 +23,7 @@ mod kernel;
 mod lifecycle;
 mod maps;
 mod record;
+mod recorder;
 mod settle;
 
 #[panic_handler]

@@ -9,6 +9,7 @@ mod line;
 mod names;
 mod operation;
 mod party;
+mod refused_call;
 mod response;
 mod syscall;
 mod text;
@@ -25,6 +26,7 @@ pub use self::{
     names::{Container, Names, Nobody, Owner, Pod},
     operation::{Argument, Operation},
     party::{Attribution, Binary, Parent, Party, Process},
+    refused_call::RefusedCall,
     response::{Action, CaptureFile, Cause, Response},
     syscall::{Architecture, Syscall},
     text::Text,
@@ -74,6 +76,8 @@ pub enum Kind {
     Control(Box<ControlChange>),
     /// Something about the agent itself.
     Notice(Notice),
+    /// A system call that a container's seccomp profile refused, and told.
+    RefusedCall(Box<RefusedCall>),
     /// Something that the agent did about a container.
     Response(Box<Response>),
 }

@@ -126,3 +126,51 @@ fn a_profile_that_allows_by_default_cannot_be_merged() {
     assert_eq!(learn::merge(&[closed, kills]), Err(MergeError::Default(1)));
     assert_eq!(learn::merge(&[]), Err(MergeError::Nothing));
 }
+
+#[test]
+fn a_trial_says_what_would_be_refused_of_what_was_seen() {
+    let ceiling = level("semi-trusted");
+    let learned = learn::profile(&observed(&["inotify_init1"]), "semi-trusted", &ceiling).unwrap();
+    let profile = Simulation::of(&learned.profile).unwrap();
+    let mut seen = observed(&["inotify_init1", "write", "shmget", "clone", "socket"]);
+    seen.values = families(&[2]).values;
+    let refused = learn::would_refuse(&seen, &profile).unwrap();
+    let refused: Vec<_> = refused.iter().map(|one| (one.call.as_str(), one.value)).collect();
+    assert_eq!(refused, [("shmget", None), ("socket", Some(2))]);
+    assert_eq!(learn::would_refuse(&seen, &ceiling).unwrap(), []);
+}
+
+#[test]
+fn a_trial_loosens_nothing_that_the_level_refuses() {
+    for name in levels::LEVELS {
+        let ceiling = level(name);
+        let learned = learn::profile(&observed(&["inotify_init1"]), name, &ceiling).unwrap();
+        let relaxed = learn::relaxed(&learned.profile, ceiling.profile());
+        let relaxed = Simulation::of(&relaxed).unwrap();
+        assert!(diff::tightens(&ceiling, &relaxed).unwrap(), "{name}");
+        assert!(diff::tightens(&relaxed, &ceiling).unwrap(), "{name}: everything else is made");
+        let answer = |call| relaxed.ask(Arch::X86_64, call, [0; 6]).unwrap().unwrap().action;
+        assert_eq!(answer("inotify_init1"), bulkhead_seccomp::Action::Allow);
+        assert_eq!(answer("shmget"), bulkhead_seccomp::Action::Log);
+        assert_eq!(answer("clone3"), bulkhead_seccomp::Action::Errno(38));
+    }
+}
+
+#[test]
+fn what_is_told_is_refused_all_the_same_and_a_fallback_is_not_told() {
+    for name in levels::LEVELS {
+        let ceiling = level(name);
+        let told = learn::told(ceiling.profile(), "/run/x.sock");
+        let text = write::to_text(&told);
+        assert_eq!(parse(text.as_bytes()).unwrap().profile, told, "{name}");
+        let told = Simulation::of(&told).unwrap();
+        let answer = |call| told.ask(Arch::X86_64, call, [0; 6]).unwrap().unwrap().action;
+        assert_eq!(answer("keyctl"), bulkhead_seccomp::Action::Notify);
+        assert_eq!(answer("clone3"), bulkhead_seccomp::Action::Errno(38));
+        assert_eq!(answer("read"), bulkhead_seccomp::Action::Allow);
+        for (call, _) in calls::all(Arch::X86_64) {
+            let made = executes(&told, call, [0; 6]);
+            assert_eq!(made, executes(&ceiling, call, [0; 6]), "{name} {call}");
+        }
+    }
+}

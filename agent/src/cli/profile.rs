@@ -1,9 +1,11 @@
 //! `bulkhead profile`: what was typed.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use bulkhead_seccomp::Arch;
 use clap::{Args, Subcommand};
+
+use crate::notify;
 
 /// `bulkhead profile`
 #[derive(Debug, Args)]
@@ -38,6 +40,27 @@ pub(crate) enum ProfileVerb {
         A pod then names one: seccompProfile: { type: Localhost, \
         localhostProfile: bulkhead/untrusted.json }")]
     Install(InstallProfiles),
+    /// Record the system calls that a container makes, and make a profile of them
+    #[command(after_help = "Examples:\n  \
+        bulkhead profile record --container 3f1c --for 10m -o app.json\n  \
+        bulkhead profile record --container /kubepods/pod1234 --for 1h --level untrusted\n\n\
+        Needs root, not the agent. While it records, every system call of the node is a little \
+        slower. Ctrl-C ends it early. Exit status: 0 done, 2 when the container did what the level \
+        does not allow, 1 an error.")]
+    Record(RecordCalls),
+    /// Say which calls of a running container a profile would refuse
+    #[command(after_help = "Example, with the profile in log mode first:\n  \
+        bulkhead profile relax app.json --level untrusted -o app-log.json\n  \
+        ... start the pod with app-log.json ...\n  \
+        bulkhead profile test app.json --container 3f1c --for 10m\n\n\
+        Needs root, not the agent; slows every system call of the node a little meanwhile. \
+        Exit status: 0 when it would refuse nothing, 2 when it would, 1 an error.")]
+    Test(TestProfile),
+    /// Print a form of a profile that logs what it would refuse, up to what the level allows
+    #[command(after_help = "Example:\n  \
+        bulkhead profile relax app.json --level untrusted -o app-log.json\n\n\
+        The kernel logs each call that is let through (audit type 1326, SECCOMP).")]
+    Relax(RelaxProfile),
     /// Merge profiles into one that allows what any of them allows
     #[command(
         after_help = "Example:\n  bulkhead profile merge monday.json tuesday.json -o app.json"
@@ -93,6 +116,9 @@ pub(crate) struct ExplainCall {
 pub(crate) struct ShowProfile {
     /// trusted, semi-trusted or untrusted
     pub(crate) level: String,
+    /// The form that has refused calls told to `bulkhead notify` behind this socket
+    #[arg(long, value_name = "SOCKET", num_args = 0..=1, default_missing_value = notify::SOCKET)]
+    pub(crate) notify: Option<String>,
 }
 
 /// `bulkhead profile install`
@@ -104,6 +130,52 @@ pub(crate) struct InstallProfiles {
     /// One JSON document on standard output
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `bulkhead profile record`
+#[derive(Debug, Args)]
+pub(crate) struct RecordCalls {
+    /// The container's id, or the path of a cgroup: a pod's, and its containers are seen to start
+    #[arg(long, value_name = "ID")]
+    pub(crate) container: String,
+    /// How long: 90s, 10m, 2h
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// The level that the profile must stay under
+    #[arg(long, value_name = "LEVEL", default_value = "semi-trusted")]
+    pub(crate) level: String,
+    /// Where to write the profile; standard output unless given
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// `bulkhead profile test`
+#[derive(Debug, Args)]
+pub(crate) struct TestProfile {
+    /// The profile: a file, `-` for standard input, or a level's name
+    pub(crate) file: String,
+    /// The container's id, or the path of a cgroup
+    #[arg(long, value_name = "ID")]
+    pub(crate) container: String,
+    /// How long: 90s, 10m, 2h
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// One JSON document on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `bulkhead profile relax`
+#[derive(Debug, Args)]
+pub(crate) struct RelaxProfile {
+    /// The profile: a file, `-` for standard input, or a level's name
+    pub(crate) file: String,
+    /// What this level refuses stays refused
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) level: String,
+    /// Where to write it; standard output unless given
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// `bulkhead profile merge`
@@ -130,6 +202,23 @@ fn argument(text: &str) -> Result<(usize, u64), String> {
     parts.ok_or_else(|| format!("{text:?} is no argument; write a0=38 or a1=0x800, a0 to a5"))
 }
 
+/// `90s`, `10m`, `2h`; at most a week.
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let seconds = match unit {
+        "s" => Some(1),
+        "m" => Some(60),
+        "h" => Some(3600),
+        _ => None,
+    };
+    let total = digits.parse::<u64>().ok().zip(seconds).and_then(|(n, unit)| n.checked_mul(unit));
+    match total {
+        Some(total @ 1..=604_800) => Ok(Duration::from_secs(total)),
+        _ => Err(format!("{text:?} is no time; write 90s, 10m or 2h, at most a week")),
+    }
+}
+
 fn architecture(name: &str) -> Result<Arch, String> {
     Arch::named(name).ok_or_else(|| {
         let all: Vec<_> = Arch::ALL.iter().map(|arch| arch.as_str()).collect();
@@ -140,6 +229,14 @@ fn architecture(name: &str) -> Result<Arch, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_has_a_unit_and_an_end() {
+        assert_eq!(duration("10m"), Ok(Duration::from_secs(600)));
+        for bad in ["10", "m", "0s", "8d", "169h", "99999999999999999999s", "-1s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn arguments_are_decimal_or_hexadecimal_and_have_six_places() {

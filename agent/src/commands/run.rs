@@ -99,7 +99,7 @@ fn start_guard(mark: &str) -> anyhow::Result<(Guard, Option<String>)> {
     Ok((Guard::start(pins, mark).context("cannot start the guard")?, None))
 }
 
-fn start_logging() -> anyhow::Result<()> {
+pub(super) fn start_logging() -> anyhow::Result<()> {
     use std::io::IsTerminal;
     let filter = tracing_subscriber::EnvFilter::try_from_env("BULKHEAD_LOG")
         .unwrap_or_else(|_unset_or_bad| tracing_subscriber::EnvFilter::new("info"));

@@ -32,7 +32,7 @@ use super::{
 pub(super) const ADOPTION: &str = "adopt";
 
 /// The lifecycle programs: without them nobody knows who is who.
-const LIFECYCLE: [&str; 5] = [
+pub(super) const LIFECYCLE: [&str; 5] = [
     "cgroup_mkdir",
     "cgroup_rmdir",
     "cgroup_attach_task",
@@ -73,6 +73,9 @@ pub(crate) enum LoadError {
     /// The list of sensitive files could not be handed over.
     #[error("the kernel side has no list of sensitive files")]
     Sensitive(#[source] MapError),
+    /// A recording could not be told what to look at.
+    #[error("cannot tell the kernel side what to record")]
+    Recorder(#[source] MapError),
     /// What is pinned.
     #[error(transparent)]
     Pins(#[from] PinError),
@@ -183,7 +186,7 @@ impl Maps {
     }
 }
 
-fn load_object(btf: &Btf, placement: &Placement) -> Result<Ebpf, LoadError> {
+pub(super) fn load_object(btf: &Btf, placement: &Placement) -> Result<Ebpf, LoadError> {
     let offsets = offsets::resolve(btf).map_err(|missing| {
         let names: Vec<_> = missing
             .iter()
@@ -251,7 +254,7 @@ pub(super) fn hold_adoption(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), Lo
     Ok(())
 }
 
-fn load_adoption(ebpf: &mut Ebpf, btf: &AyaBtf) -> Result<(), ProgramError> {
+pub(super) fn load_adoption(ebpf: &mut Ebpf, btf: &AyaBtf) -> Result<(), ProgramError> {
     let program: &mut Iter =
         ebpf.program_mut(ADOPTION).ok_or(ProgramError::NotLoaded).and_then(TryInto::try_into)?;
     program.load("task", btf)

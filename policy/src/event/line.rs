@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Act, Attribution, Event, Kind, Loss, Party, Response, Target, Text};
+use super::{Act, Attribution, Event, Kind, Loss, Party, RefusedCall, Response, Target, Text};
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -13,6 +13,7 @@ impl fmt::Display for Event {
             Kind::Malformed(malformed) => write!(f, "malformed record: {}", malformed.message),
             Kind::Repair(repair) => write!(f, "repaired {}: {}", repair.file, repair.message),
             Kind::Control(change) => write!(f, "{change}"),
+            Kind::RefusedCall(call) => write!(f, "{call}"),
             Kind::Response(response) => write!(f, "{response}"),
             Kind::Notice(notice) => {
                 write!(f, "{} {}: {}", notice.subject, notice.severity, notice.message.as_str())
@@ -61,6 +62,22 @@ impl fmt::Display for Party {
             f.write_str(" (unconfirmed)")?;
         }
         write!(f, " {}[{}]", self.process.comm, self.process.pid)
+    }
+}
+
+impl fmt::Display for RefusedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seccomp refused {}: ", self.call)?;
+        let pod = self.pod.as_ref().and_then(|pod| pod.name.as_ref());
+        let container = self.container.as_ref().and_then(|it| it.name.as_ref().or(it.id.as_ref()));
+        for part in [self.tenant.as_ref(), pod, container].into_iter().flatten() {
+            write!(f, "{part}/")?;
+        }
+        write!(f, "{}[{}]", self.comm, self.pid)?;
+        if self.untold > 0 {
+            write!(f, " and {} before it", self.untold)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! The running agent: one loop that waits for records, time, the configuration and signals.
 
 mod answers;
+mod calls;
 mod hardening;
 mod responses;
 

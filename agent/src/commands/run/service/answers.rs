@@ -64,6 +64,10 @@ impl Service {
                 }
                 document(&view)
             }
+            Request::Refused(call) => {
+                self.tell_refused_call(*call);
+                document(&serde_json::json!({}))
+            }
             Request::Freeze { id, reason } => {
                 let reason: Option<String> =
                     reason.map(|reason| reason.chars().take(MAX_REASON).collect());
