@@ -15,6 +15,18 @@ use super::look::Node;
 /// container that is loosened is told within five seconds.
 const TICKS: u64 = 3;
 
+/// So many looks must agree before something is missing in a new container: the runtime's own set-up
+/// has neither filter nor label yet, and takes seconds on a busy node.
+const NEW_AGREE: u32 = 8;
+
+/// A container that was found otherwise than it was known.
+#[derive(Debug)]
+struct Suspect {
+    states: Vec<State>,
+    /// Looks in a row that found the same.
+    agreeing: u32,
+}
+
 /// A container to look at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject<'a> {
@@ -63,9 +75,8 @@ pub(crate) struct Verifier {
     ceiling_enforced: bool,
     tick: u64,
     reports: HashMap<u64, Report>,
-    /// Found otherwise once: looked at again in the next tick, whosever turn it is. The runtime's
-    /// own set-up has neither filter nor label yet and is over by then.
-    suspects: HashMap<u64, Vec<State>>,
+    /// Found otherwise once: looked at again in the next tick, whosever turn it is.
+    suspects: HashMap<u64, Suspect>,
     overlaps: Vec<Overlap<u64>>,
 }
 
@@ -147,10 +158,12 @@ impl Verifier {
         let same = known.is_some_and(|report| {
             report.findings.iter().map(|finding| finding.state).eq(states.iter().copied())
         });
-        let confirmed = self.suspects.get(&subject.id) == Some(&states);
+        let suspect = self.suspects.get(&subject.id).filter(|suspect| suspect.states == states);
+        let agreeing = suspect.map_or(0, |suspect| suspect.agreeing) + 1;
+        let confirmed = agreeing > if known.is_some() { 1 } else { NEW_AGREE };
         let looser = states.iter().any(|state| state.is_missing());
         if !same && !confirmed && (looser || known.is_some()) {
-            self.suspects.insert(subject.id, states);
+            self.suspects.insert(subject.id, Suspect { states, agreeing });
             return;
         }
         self.suspects.remove(&subject.id);
