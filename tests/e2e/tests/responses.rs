@@ -27,8 +27,8 @@ tenants:
 ";
     const ACT: &str = "echo x > /proc/sys/kernel/core_pattern";
     /// Says that it lives, ten times a second.
-    const BEAT: &str = "export DB_PASSWORD=hunter2; (while :; do cat /proc/uptime > /tmp/beat; \
-                        sleep 0.1; done) & nc -l -p 4444 &";
+    const BEAT: &str = "(while :; do cat /proc/uptime > /tmp/beat; \
+                        sleep 0.1; done) & nc -l -p 4444 & :";
 
     fn started(node: &Node, name: &str) -> (Home, Agent) {
         node.start_runtime().unwrap();
@@ -90,14 +90,16 @@ tenants:
     fn a_container_that_breaks_out_is_frozen_whole_and_what_it_did_is_kept() {
         let Some(node) = Node::claim_with_bpf_lsm("freeze, capture, thaw", true) else { return };
         let (home, _agent) = started(&node, "freeze");
-        let wish = Wish::new("shop", "web", "runc").with(MIGHTY).that_begins_with(BEAT);
+        let mut options = MIGHTY.to_vec();
+        options.extend(["--env", "DB_PASSWORD=hunter2"]);
+        let wish = Wish::new("shop", "web", "runc").with(&options).that_begins_with(BEAT);
         let container = Container::start(wish).unwrap();
         wait_for("the first beat", || Ok(beats(&container).then_some(()))).unwrap();
         // The actor is in a cgroup inside the container: all of the container stands still.
         let nested = cgroup_of(&container).join("nested");
         fs::create_dir(&nested).unwrap();
         let before = home.evidence().newest().unwrap();
-        let line = format!("read go < /tmp/go; {ACT}; sleep 600");
+        let line = format!("read go < /tmp/go; {ACT}; sleep 600; true");
         assert!(container.sh("mkfifo /tmp/go").unwrap().well());
         let _actor = Unwaited::start(&container, &line);
         let pid = wait_for("the actor", || Ok(waiting_for_a_fifo(&container))).unwrap();

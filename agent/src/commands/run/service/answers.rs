@@ -180,10 +180,8 @@ impl Service {
             cgroup: Some(Text::new(listed.path).as_str().to_owned()),
             cgroup_id: listed.cgroup,
             state: state.as_str().to_owned(),
-            frozen: frozen.map(|frozen| FrozenView {
-                since: frozen.since.clone(),
-                why: Text::new(&frozen.why).as_str().to_owned(),
-            }),
+            frozen: frozen
+                .map(|frozen| FrozenView { since: frozen.since.clone(), why: frozen.why.clone() }),
             controls: self.verification.view(listed.cgroup),
             capabilities_asked: self.verification.capabilities_asked(listed.path),
             user_ids: self.verification.user_ids(listed.cgroup),
