@@ -52,6 +52,9 @@ pub(crate) struct Arguments {
     /// Nodes that run at the same time; as many as this machine has processors unless given
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<NonZeroUsize>,
+    /// Cargo profile of our programs: `dev` builds faster, `release` is what users get
+    #[arg(long, value_name = "NAME", default_value = guest::RELEASE)]
+    profile: String,
 }
 
 /// One test file on one node.
@@ -60,6 +63,7 @@ struct Run<'a> {
     name: &'a str,
     program: &'a Path,
     node: &'a str,
+    profile: &'a str,
 }
 
 /// Does what the command line asked for.
@@ -77,12 +81,13 @@ pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
         println!("{AREA}: 0 passed, 0 failed, 1 skipped");
         return Ok(ExitCode::SUCCESS);
     }
-    let programs = build(&wanted)?;
+    let profile = arguments.profile.as_str();
+    let programs = build(&wanted, profile)?;
     let wishes = Wishes::read(&wanted)?;
     let mut runs = Vec::new();
     for (name, program) in &programs {
         for node in wishes.nodes.get(name).map(Vec::as_slice).unwrap_or_default() {
-            runs.push(Run { name, program, node });
+            runs.push(Run { name, program, node, profile });
         }
     }
     guest::prepare()?;
@@ -144,7 +149,8 @@ impl Run<'_> {
         let mut shared = OsString::from(self.program);
         shared.push(format!(":{}", self.name));
         let mut run = Command::new(own);
-        run.args(["guest", "run"]).args(self.node.split_whitespace()).arg("--share").arg(shared);
+        run.args(["guest", "run", "--profile", self.profile]);
+        run.args(self.node.split_whitespace()).arg("--share").arg(shared);
         // One at a time: they share the node's containerd, and an agent is there once.
         run.arg("--").args([self.name, "--test-threads=1"]).args(only);
         run.stdin(Stdio::null());
@@ -177,10 +183,10 @@ fn test_files(directory: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds the files; the path of each one's program.
-fn build(names: &[String]) -> Result<BTreeMap<String, PathBuf>> {
+/// Builds the files with a profile of Cargo; the path of each one's program.
+fn build(names: &[String], profile: &str) -> Result<BTreeMap<String, PathBuf>> {
     let step = Step::begin(AREA, format!("building {}", names.join(" ")));
-    let mut cargo = guest::test_cargo();
+    let mut cargo = guest::test_cargo(profile);
     cargo.args(["--message-format=json-render-diagnostics", "--package", PACKAGE]);
     for name in names {
         cargo.args(["--test", name]);

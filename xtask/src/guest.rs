@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 
-pub(crate) use self::binaries::{agent, test_cargo};
+pub(crate) use self::binaries::{RELEASE, agent, test_cargo};
 pub(crate) use self::kernel::Kernel;
 pub(crate) use self::measure::{GuestBench, bench};
 pub(crate) use self::share::Shared;

@@ -69,8 +69,8 @@ fn static_cargo(verb: &str, profile: &str) -> Command {
 
 /// Cargo, set up to build tests for a node with what runs there. Together with the node's programs,
 /// because their features are united and nothing is compiled twice.
-pub(crate) fn test_cargo() -> Command {
-    let mut cargo = static_cargo("test", RELEASE);
+pub(crate) fn test_cargo(profile: &str) -> Command {
+    let mut cargo = static_cargo("test", profile);
     cargo.arg("--no-run");
     for program in [AGENT, CRI, WRAPPER] {
         cargo.args(["--package", program.package]);
