@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
 
 /// Does what the command line asked for.
 pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
-    let agent = guest::agent()?;
+    let agent = guest::agent(guest::RELEASE)?;
     heading("This machine's kernel: bulkhead doctor");
     let looked = Command::new(&agent).arg("doctor").status().context("cannot start bulkhead")?;
     match looked.code() {

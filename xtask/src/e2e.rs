@@ -90,7 +90,7 @@ pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
             runs.push(Run { name, program, node, profile });
         }
     }
-    guest::prepare()?;
+    guest::prepare(profile)?;
     let (alone, together): (Vec<_>, Vec<_>) =
         runs.into_iter().partition(|run| wishes.alone.iter().any(|name| name == run.name));
     // A node of one processor keeps one of this machine's busy.

@@ -155,9 +155,9 @@ impl Containerd {
 }
 
 /// Installs and builds what every node needs, so that several that start at once find it there.
-pub(crate) fn prepare() -> Result<()> {
+pub(crate) fn prepare(profile: &str) -> Result<()> {
     setup::ensure()?;
-    agent().map(drop)
+    agent(profile).map(drop)
 }
 
 /// Does what the command line asked for.

@@ -79,8 +79,8 @@ pub(crate) fn test_cargo(profile: &str) -> Command {
 }
 
 /// Builds what a node runs, and returns the agent's path.
-pub(crate) fn agent() -> Result<PathBuf> {
-    build(&[AGENT, CRI, WRAPPER], RELEASE)?
+pub(crate) fn agent(profile: &str) -> Result<PathBuf> {
+    build(&[AGENT, CRI, WRAPPER], profile)?
         .into_iter()
         .next()
         .context("the agent was built and has no path")
