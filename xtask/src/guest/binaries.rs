@@ -67,14 +67,11 @@ fn static_cargo(verb: &str, profile: &str) -> Command {
     cargo
 }
 
-/// Cargo, set up to build tests for a node with what runs there. Together with the node's programs,
-/// because their features are united and nothing is compiled twice.
+/// Cargo, set up to build tests for a node. Without the node's programs: asked for a test, Cargo adds
+/// the features that their own tests want, and what runs there would be compiled a second time.
 pub(crate) fn test_cargo(profile: &str) -> Command {
     let mut cargo = static_cargo("test", profile);
     cargo.arg("--no-run");
-    for program in [AGENT, CRI, WRAPPER] {
-        cargo.args(["--package", program.package]);
-    }
     cargo
 }
 
