@@ -4,8 +4,8 @@ use core::hint::black_box;
 
 use crate::{MAX_RULES, Relation, Rule, Verdict};
 
-/// Level tables on one node: one for each (level, overrides) that is in use.
-pub const MAX_LEVELS: u32 = 256;
+/// Level tables on one node: one for each tenant and each declared exception.
+pub const MAX_LEVELS: u32 = 512;
 /// The table for workloads that no policy names: watched, never blocked.
 pub const WATCH_SLOT: u16 = 0;
 /// The table for workloads that are not named yet.

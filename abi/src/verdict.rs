@@ -39,6 +39,8 @@ byte_enum! {
         Kill = 3 => "kill",
         /// Refuse the act; the agent freezes the container that did it.
         Freeze = 4 => "freeze",
+        /// The level refuses it, and a declared exception lets this workload do it: count and report.
+        Except = 5 => "except",
     }
 }
 

@@ -27,7 +27,10 @@ pub(crate) use self::{
     client::ask,
     peer::Peer,
     server::Server,
-    views::{ContainerView, ControlView, FrozenView, LimitView, PodView, TenantView, Tenants},
+    views::{
+        ContainerView, ControlView, ExceptionView, FrozenView, LimitView, PodView, TenantView,
+        Tenants,
+    },
 };
 
 /// Where the agent listens unless told otherwise.

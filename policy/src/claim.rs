@@ -40,6 +40,39 @@ impl fmt::Display for NamespaceClaim {
     }
 }
 
+/// A name, or all names that begin alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NamePattern {
+    text: String,
+    open_ended: bool,
+}
+
+impl NamePattern {
+    /// Reads `name` or `beginning*`; `None` where no pod could match, or any.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (text, open_ended) = match text.strip_suffix('*') {
+            Some(beginning) => (beginning, true),
+            None => (text, false),
+        };
+        let fits = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+        };
+        let valid = (1..=253).contains(&text.len()) && text.bytes().all(fits);
+        valid.then(|| Self { text: text.to_owned(), open_ended })
+    }
+
+    /// Whether `name` is one of them.
+    pub(crate) fn fits(&self, name: &str) -> bool {
+        if self.open_ended { name.starts_with(&self.text) } else { name == self.text }
+    }
+}
+
+impl fmt::Display for NamePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.text, if self.open_ended { "*" } else { "" })
+    }
+}
+
 /// A cgroup that is a container, or one whose children are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CgroupClaim {

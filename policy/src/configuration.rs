@@ -5,6 +5,7 @@
 //! types. The second, [`Policy::resolve`], gives it meaning: rules, levels and tenants that exist.
 
 mod document;
+mod exceptions;
 mod nearest;
 mod node;
 mod problem;
@@ -18,6 +19,9 @@ use serde::Deserialize;
 pub use document::{
     AllCapabilities, CapabilityLimits, Ceiling, Configuration, Evidence, LevelDefinition, Metrics,
     Nri, RelationVerdicts, Response, RuleVerdict, TenantDefinition, VerdictWord,
+};
+pub use exceptions::{
+    AllRelations, ExceptedRule, ExceptionDefinition, RelationWord, WorkloadDefinition,
 };
 pub(crate) use nearest::nearest;
 use node::Node;

@@ -235,7 +235,7 @@ impl Level {
     }
 }
 
-fn unknown_rule(id: &str, path: &FieldPath) -> Problem {
+pub(crate) fn unknown_rule(id: &str, path: &FieldPath) -> Problem {
     let instead = nearest(id, catalogue::ALL.iter().map(|row| row.id)).map(str::to_owned);
     Problem::new(path.clone(), Fault::UnknownRule { found: id.to_owned(), instead })
 }

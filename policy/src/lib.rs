@@ -8,6 +8,7 @@ pub mod configuration;
 pub mod controls;
 pub mod decode;
 pub mod event;
+pub mod exception;
 pub mod level;
 pub mod limits;
 pub mod policy;
@@ -19,6 +20,7 @@ pub mod verify;
 pub mod workload;
 
 pub use configuration::{Configuration, Settings};
+pub use exception::Exception;
 pub use level::Level;
 pub use policy::{Assignment, Policy, WorkloadFacts};
 pub use slots::{Slots, TenantNumbers};

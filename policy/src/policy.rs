@@ -4,6 +4,7 @@ use bulkhead_abi::LevelTable;
 
 use crate::{
     claim::{CgroupClaim, NamespaceClaim},
+    exception::Exception,
     level::{Level, strictest},
     limits::TenantLimits,
 };
@@ -28,6 +29,8 @@ pub struct WorkloadFacts<'a> {
     pub pod: Option<&'a str>,
     /// The container's name.
     pub container: Option<&'a str>,
+    /// Its image, as the runtime names it.
+    pub image: Option<&'a str>,
     /// Its cgroup, from the cgroup v2 root.
     pub cgroup_path: &'a str,
 }
@@ -39,6 +42,8 @@ pub struct Assignment {
     pub tenant: String,
     /// The level's name.
     pub level: String,
+    /// The exception that the tenant declares for it.
+    pub exception: Option<String>,
     /// Whether the configuration names the tenant. Otherwise the container is only held to the
     /// default level.
     pub named: bool,
@@ -61,6 +66,7 @@ pub struct Tenant {
     pub(crate) namespaces: Vec<NamespaceClaim>,
     pub(crate) cgroups: Vec<CgroupClaim>,
     pub(crate) limits: TenantLimits,
+    pub(crate) exceptions: Vec<Exception>,
 }
 
 impl Tenant {
@@ -82,6 +88,26 @@ impl Tenant {
     /// The namespaces that it claims.
     pub fn namespaces(&self) -> &[NamespaceClaim] {
         &self.namespaces
+    }
+
+    /// What single workloads of it may do although the level refuses it.
+    pub fn exceptions(&self) -> &[Exception] {
+        &self.exceptions
+    }
+
+    /// Its containers that nothing more is known of.
+    pub fn assignment(&self) -> Assignment {
+        Assignment {
+            tenant: self.name.clone(),
+            level: self.level.name().to_owned(),
+            exception: None,
+            named: true,
+        }
+    }
+
+    /// The first exception of the file that is for this container of the tenant.
+    fn exception_for(&self, facts: &WorkloadFacts<'_>) -> Option<&Exception> {
+        self.exceptions.iter().find(|exception| exception.fits(facts))
     }
 
     /// The cgroups that it claims by path.
@@ -139,13 +165,13 @@ impl Policy {
             .or_else(|| self.claimed_namespace(facts.namespace?));
         match claimed {
             Some(tenant) => Assignment {
-                tenant: tenant.name.clone(),
-                level: tenant.level.name().to_owned(),
-                named: true,
+                exception: tenant.exception_for(facts).map(|exception| exception.name.clone()),
+                ..tenant.assignment()
             },
             None => Assignment {
                 tenant: self.unnamed_tenant(facts.namespace),
                 level: self.default.name().to_owned(),
+                exception: None,
                 named: false,
             },
         }

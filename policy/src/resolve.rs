@@ -1,5 +1,6 @@
 //! From what the configuration says to what it means.
 
+mod exceptions;
 mod levels;
 mod response;
 mod tenants;

@@ -3,26 +3,35 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bulkhead_abi::{LevelTable, MAX_LEVELS, PENDING_SLOT, WATCH_SLOT};
+use jiff::civil::Date;
 use thiserror::Error;
 
 use crate::{Assignment, Policy};
 
 /// The first slot of a tenant.
 const FIRST: u16 = PENDING_SLOT + 1;
-/// Slots of tenants.
+/// Slots of tenants and their exceptions.
 const ROOM: usize = MAX_LEVELS as usize - FIRST as usize;
-/// Tenants that the configuration may name. Half the room, so that a reload that exchanges all of
-/// them never needs a slot which a container of a former tenant still refers to.
-pub const MAX_TENANTS: usize = ROOM / 2;
+/// Tenants that the configuration may name. With the exceptions half the room, so that a reload
+/// that exchanges all of them never needs a slot which a container of a former tenant still refers
+/// to.
+pub const MAX_TENANTS: usize = 127;
+/// Exceptions that the configuration may declare, of all tenants together.
+pub const MAX_EXCEPTIONS: usize = ROOM / 2 - MAX_TENANTS;
 
-/// Which table decides for which tenant.
+/// Whose table it is: a tenant's, or that of an exception of it.
+type Owner = (String, Option<String>);
+
+/// Which table decides for whom.
 ///
-/// A tenant keeps its slot for as long as every policy names it. The slot of a tenant that is gone
-/// rests until the update after, by when its containers have been given to others.
+/// A tenant or exception keeps its slot for as long as every policy names it. The slot of one that
+/// is gone rests until the update after, by when its containers have been given to others.
 #[derive(Clone, Debug, Default)]
 pub struct Slots {
-    by_tenant: BTreeMap<String, u16>,
-    resting: BTreeMap<String, u16>,
+    by_owner: BTreeMap<Owner, u16>,
+    resting: BTreeMap<Owner, u16>,
+    /// In use before this agent, and nobody knows by whom: they rest as well.
+    unclaimed: BTreeSet<u16>,
 }
 
 impl Slots {
@@ -31,42 +40,62 @@ impl Slots {
         Self::default()
     }
 
-    /// The slots as an earlier agent gave them: containers may still refer to each.
-    pub fn recover(known: impl IntoIterator<Item = (String, u16)>) -> Self {
+    /// The slots as an earlier agent gave them, with the name of the tenant, or none: that of an
+    /// exception, or one that rests. Containers may still refer to each, so that one without a name
+    /// rests until the update after the first.
+    pub fn recover(known: impl IntoIterator<Item = (Option<String>, u16)>) -> Self {
         let range = FIRST..MAX_LEVELS as u16;
-        let by_tenant = known.into_iter().filter(|(_, slot)| range.contains(slot)).collect();
-        Self { by_tenant, resting: BTreeMap::new() }
+        let (named, nobody_s): (Vec<_>, Vec<_>) = known
+            .into_iter()
+            .filter(|(_, slot)| range.contains(slot))
+            .partition(|(name, _)| name.is_some());
+        let named = named.into_iter().filter_map(|(name, slot)| Some(((name?, None), slot)));
+        let by_owner: BTreeMap<Owner, u16> = named.collect();
+        let held: BTreeSet<u16> = by_owner.values().copied().collect();
+        let unknown = nobody_s.into_iter().map(|(_, slot)| slot);
+        let unclaimed = unknown.filter(|slot| !held.contains(slot)).collect();
+        Self { by_owner, resting: BTreeMap::new(), unclaimed }
     }
 
     /// The slot that is a tenant's, or was until the last update.
     pub fn held_by(&self, tenant: &str) -> Option<u16> {
-        self.by_tenant.get(tenant).or_else(|| self.resting.get(tenant)).copied()
+        let owner = (tenant.to_owned(), None);
+        self.by_owner.get(&owner).or_else(|| self.resting.get(&owner)).copied()
     }
 
     /// Takes `policy` over. Returns every table in use, to be written before any container is
     /// given its slot.
-    pub fn update(&mut self, policy: &Policy) -> Vec<(u16, LevelTable)> {
-        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.by_tenant)
+    pub fn update(&mut self, policy: &Policy, today: Date) -> Vec<(u16, LevelTable)> {
+        let wanted = owners(policy, today);
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.by_owner)
             .into_iter()
-            .partition(|(name, _)| policy.tenant(name).is_some());
-        self.by_tenant = kept;
+            .partition(|(owner, _)| wanted.iter().any(|(wanted, _)| wanted == owner));
+        self.by_owner = kept;
         self.resting = gone;
-        let taken: BTreeSet<u16> =
-            self.by_tenant.values().chain(self.resting.values()).copied().collect();
+        let unclaimed = std::mem::take(&mut self.unclaimed);
+        let known = self.by_owner.values().chain(self.resting.values());
+        let taken: BTreeSet<u16> = known.chain(&unclaimed).copied().collect();
         let mut free = (FIRST..=u16::MAX).take(ROOM).filter(|slot| !taken.contains(slot));
         let mut tables = vec![
             (WATCH_SLOT, policy.default_level().table()),
             (PENDING_SLOT, policy.pending_table()),
         ];
-        for tenant in policy.tenants() {
-            let known = self.by_tenant.get(tenant.name()).copied();
-            // A policy of at most MAX_TENANTS never runs out; a tenant without a slot would be
-            // held to the pending table, the strictest there is.
+        for (owner, table) in wanted {
+            let known = self.by_owner.get(&owner).copied();
+            // A policy within its limits never runs out; a tenant without a slot would be held to
+            // the pending table, the strictest there is.
             let Some(slot) = known.or_else(|| free.next()) else { continue };
-            self.by_tenant.insert(tenant.name().to_owned(), slot);
-            tables.push((slot, tenant.level().table()));
+            self.by_owner.insert(owner, slot);
+            tables.push((slot, table));
         }
         tables
+    }
+
+    /// The tables of exceptions on this day: one that holds no longer is its tenant's own. To be
+    /// written when a day begins.
+    pub fn of_exceptions(&self, policy: &Policy, today: Date) -> Vec<(u16, LevelTable)> {
+        let excepted = owners(policy, today).into_iter().filter(|((_, name), _)| name.is_some());
+        excepted.filter_map(|(owner, table)| Some((*self.by_owner.get(&owner)?, table))).collect()
     }
 
     /// The slot for a container with this assignment.
@@ -74,9 +103,25 @@ impl Slots {
         if !assignment.named {
             return WATCH_SLOT;
         }
+        let owner = (assignment.tenant.clone(), assignment.exception.clone());
         // An assignment by a policy that `update` has not seen: unknown means strictest.
-        self.by_tenant.get(&assignment.tenant).copied().unwrap_or(PENDING_SLOT)
+        self.by_owner.get(&owner).copied().unwrap_or(PENDING_SLOT)
     }
+}
+
+/// Every tenant and exception, with its table on this day.
+fn owners(policy: &Policy, today: Date) -> Vec<(Owner, LevelTable)> {
+    let mut owners = Vec::new();
+    for tenant in policy.tenants() {
+        let table = tenant.level().table();
+        owners.push(((tenant.name().to_owned(), None), table));
+        for exception in tenant.exceptions() {
+            let owner = (tenant.name().to_owned(), Some(exception.name().to_owned()));
+            let holds = exception.holds_on(today);
+            owners.push((owner, if holds { exception.loosen(table) } else { table }));
+        }
+    }
+    owners
 }
 
 /// Tenants that a run of the agent can tell apart, unnamed namespaces included.

@@ -8,7 +8,7 @@ use std::{
 use super::shown;
 use crate::{
     cli::TenantsArguments,
-    control::{self, ContainerView, Request, TenantView, Tenants},
+    control::{self, ContainerView, ExceptionView, Request, TenantView, Tenants},
 };
 
 pub(super) fn run(arguments: &TenantsArguments) -> anyhow::Result<ExitCode> {
@@ -43,6 +43,9 @@ fn print_tenant(tenant: &TenantView, out: &mut impl Write) -> io::Result<()> {
     let count = tenant.containers.len();
     let (name, level) = (shown(&tenant.name), shown(&tenant.level));
     writeln!(out, "{name}: {level}{by}; containers: {count}")?;
+    for exception in &tenant.exceptions {
+        print_exception(exception, out)?;
+    }
     for container in &tenant.containers {
         let ContainerView { id, state, runtime, frozen, .. } = container;
         let id: String = shown(id.as_deref().unwrap_or("-")).chars().take(12).collect();
@@ -58,6 +61,21 @@ fn print_tenant(tenant: &TenantView, out: &mut impl Write) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// One line: who may do what, until when, and why.
+fn print_exception(exception: &ExceptionView, out: &mut impl Write) -> io::Result<()> {
+    let ExceptionView { name, workload, rules, reason, until, in_force, containers } = exception;
+    let until = until.as_deref().map(|until| format!(" until {}", shown(until)));
+    let state = if *in_force { until.unwrap_or_default() } else { " (expired)".to_owned() };
+    writeln!(
+        out,
+        "  exception {}{state}: {} for {}; containers: {containers}; {}",
+        shown(name),
+        rules.iter().map(|rule| shown(rule)).collect::<Vec<_>>().join(", "),
+        shown(workload),
+        shown(reason),
+    )
 }
 
 /// The controls that its level requires and that it lacks.
@@ -99,12 +117,23 @@ mod tests {
             name: "shop".to_owned(),
             level: "untrusted".to_owned(),
             named: true,
+            exceptions: vec![ExceptionView {
+                name: "debugger".to_owned(),
+                workload: "pod web-*".to_owned(),
+                rules: vec!["BH-PROC-001 tenant".to_owned()],
+                reason: "debugs\n\u{1b}[2Jothers".to_owned(),
+                until: Some("2027-03-31".to_owned()),
+                in_force: true,
+                containers: 1,
+            }],
             containers: vec![container],
         };
         let mut out = Vec::new();
         print(&Tenants { tenants: vec![tenant], unnamed: 0 }, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(text.lines().count(), 2, "{text}");
+        assert_eq!(text.lines().count(), 3, "{text}");
+        let exception = "exception debugger until 2027-03-31: BH-PROC-001 tenant for pod web-*";
+        assert!(text.contains(exception), "{text}");
         assert!(text.contains("0123456789ab running"), "{text}");
         assert!(!text.contains('\u{1b}'), "{text:?}");
     }

@@ -24,8 +24,31 @@ pub(crate) struct TenantView {
     pub(crate) level: String,
     /// Whether the configuration names it.
     pub(crate) named: bool,
+    /// What single workloads of it may do although the level refuses it.
+    #[serde(default)]
+    pub(crate) exceptions: Vec<ExceptionView>,
     /// Its containers.
     pub(crate) containers: Vec<ContainerView>,
+}
+
+/// A declared exception.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ExceptionView {
+    /// Its name.
+    pub(crate) name: String,
+    /// Which containers it is for.
+    pub(crate) workload: String,
+    /// The rules that it loosens, with the relation where a rule has one.
+    pub(crate) rules: Vec<String>,
+    /// Why there is one.
+    pub(crate) reason: String,
+    /// The last day on which it holds, in UTC.
+    pub(crate) until: Option<String>,
+    /// Whether it holds today.
+    pub(crate) in_force: bool,
+    /// Containers on this node that it is for.
+    pub(crate) containers: usize,
 }
 
 /// One container.
@@ -42,6 +65,9 @@ pub(crate) struct ContainerView {
     pub(crate) tenant: String,
     /// The level that it is held to.
     pub(crate) level: String,
+    /// The exception of its tenant that is for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) exception: Option<String>,
     /// Its pod.
     pub(crate) pod: Option<PodView>,
     /// Its cgroup, below the cgroup v2 mount.

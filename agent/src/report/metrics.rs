@@ -49,11 +49,27 @@ pub(crate) struct Metrics {
     responses: IntCounterVec,
     frozen: IntGaugeVec,
     tenants_folded: IntGauge,
+    exceptions: IntGaugeVec,
     drift: IntGaugeVec,
     overlaps: IntGauge,
     /// What the runtime asked, and what containers are held to.
     pub(crate) enforcement: Enforcement,
     memory: Mutex<Memory>,
+}
+
+/// One rule of one exception.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ExceptionSeries<'a> {
+    /// The tenant that declares it.
+    pub(crate) tenant: &'a str,
+    /// Its name.
+    pub(crate) exception: &'a str,
+    /// The rule's id.
+    pub(crate) rule: &'static str,
+    /// `in-force` or `expired`.
+    pub(crate) state: &'static str,
+    /// Containers that it is for.
+    pub(crate) containers: usize,
 }
 
 /// What must be remembered between two readings.
@@ -150,6 +166,11 @@ impl Metrics {
             tenants_folded: new.gauge(
                 "bulkhead_metrics_tenants_folded",
                 "Tenants that share the tenant label `_other`.",
+            )?,
+            exceptions: new.gauges(
+                "bulkhead_exceptions",
+                "Containers on this node that a declared exception is for, by rule; 0 where none is.",
+                &["tenant", "exception", "rule", "state"],
             )?,
             drift: new.gauges(
                 "bulkhead_drift",
@@ -276,6 +297,17 @@ impl Metrics {
             self.containers.with_label_values(&[tenant.as_str(), level]).add(number(count));
         }
         self.tenants_folded.set(number(memory.tenants.folded()));
+    }
+
+    /// The declared exceptions, by rule.
+    pub(crate) fn set_exceptions(&self, all: &[ExceptionSeries<'_>]) {
+        let mut memory = self.memory();
+        self.exceptions.reset();
+        for one in all {
+            let tenant = memory.tenants.label(Some(one.tenant));
+            let labels = [tenant.as_str(), one.exception, one.rule, one.state];
+            self.exceptions.with_label_values(&labels).add(number(one.containers));
+        }
     }
 
     /// The rung of one control.

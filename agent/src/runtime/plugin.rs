@@ -64,6 +64,8 @@ impl<'a> Held<'a> {
             namespace: Some(pod.namespace.as_str()).filter(|name| !name.is_empty()),
             pod: Some(&pod.name),
             container: Some(&container.name),
+            // An exception changes no limit, and nothing else is read of the assignment here.
+            image: None,
             cgroup_path: cgroup,
         });
         let tenant = policy.tenant(&assignment.tenant).filter(|_| assignment.named);
@@ -148,6 +150,7 @@ impl Agent {
                     pod: text(&pod.name),
                     pod_uid: text(&pod.uid),
                     container: text(&container.name),
+                    image: image.clone(),
                     runtime: text(&self.runtime),
                 },
                 cgroup: cgroup.clone(),

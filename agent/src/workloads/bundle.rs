@@ -61,6 +61,8 @@ pub(crate) struct Bundle {
     pub(crate) pod_uid: Option<String>,
     /// The container's name in the pod.
     pub(crate) container: Option<String>,
+    /// The image, as the runtime found it: with its digest where the pod named one.
+    pub(crate) image: Option<String>,
     /// The runtime, where the place of the bundle tells it.
     pub(crate) runtime: Option<String>,
 }
@@ -218,6 +220,7 @@ fn from_annotations(
         pod: first(["io.kubernetes.cri.sandbox-name", "io.kubernetes.pod.name"]),
         pod_uid: first(["io.kubernetes.cri.sandbox-uid", "io.kubernetes.pod.uid"]),
         container: first(["io.kubernetes.cri.container-name", "io.kubernetes.container.name"]),
+        image: first(["io.kubernetes.cri.image-name", "io.kubernetes.cri-o.ImageName"]),
         runtime: runtime.map(str::to_owned),
     }
 }
@@ -239,12 +242,14 @@ mod tests {
             root.path(),
             "run/containerd/io.containerd.runtime.v2.task/k8s.io/abc/config.json",
             r#"{"ociVersion":"1.1.0","annotations":{"io.kubernetes.cri.sandbox-namespace":"team-a",
-               "io.kubernetes.cri.sandbox-name":"web","io.kubernetes.cri.container-name":"main"}}"#,
+               "io.kubernetes.cri.sandbox-name":"web","io.kubernetes.cri.container-name":"main",
+               "io.kubernetes.cri.image-name":"registry.test/web@sha256:0a"}}"#,
         );
         let bundle = Bundles::below(root.path()).find("abc").unwrap().unwrap();
         assert_eq!(bundle.namespace.as_deref(), Some("team-a"));
         assert_eq!(bundle.pod.as_deref(), Some("web"));
         assert_eq!(bundle.container.as_deref(), Some("main"));
+        assert_eq!(bundle.image.as_deref(), Some("registry.test/web@sha256:0a"));
         assert_eq!(bundle.runtime.as_deref(), Some("containerd"));
     }
 

@@ -57,6 +57,7 @@ impl Found {
             namespace: self.bundle.namespace.as_deref(),
             pod: self.bundle.pod.as_deref(),
             container: self.bundle.container.as_deref(),
+            image: self.bundle.image.as_deref(),
             cgroup_path,
         }
     }

@@ -15,8 +15,10 @@ use bulkhead_abi::{
 use bulkhead_policy::{
     Assignment, Policy, Slots, TenantNumbers,
     event::{self, Names, Text},
+    policy::Tenant,
     workload::{SCOPE_NAMES, ScopeKind},
 };
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 pub(crate) use self::listing::{Listed, NoSuch};
 use super::{
@@ -72,6 +74,13 @@ pub(crate) struct Workloads {
     unnamed: HashSet<u64>,
     gone: VecDeque<u64>,
     retries: Retries,
+    /// The day that the tables of exceptions are of.
+    day: Date,
+}
+
+/// The day, in UTC: the same on every node of a cluster.
+fn today() -> Date {
+    Timestamp::now().to_zoned(TimeZone::UTC).date()
 }
 
 impl Workloads {
@@ -87,9 +96,7 @@ impl Workloads {
         let mut table = Self {
             tree,
             bundles,
-            slots: Slots::recover(
-                known.iter().filter_map(|tenant| Some((tenant.name.clone()?, tenant.slot?))),
-            ),
+            slots: tenants::recover_slots(&known, guard),
             numbers: TenantNumbers::recover(
                 known.into_iter().map(|tenant| (tenant.number, tenant.name)),
             ),
@@ -100,6 +107,7 @@ impl Workloads {
             unnamed: HashSet::new(),
             gone: VecDeque::new(),
             retries: Retries::default(),
+            day: today(),
             policy: policy.clone(),
         };
         for (prefix, kind) in SCOPE_NAMES {
@@ -121,7 +129,8 @@ impl Workloads {
     }
 
     fn write_policy(&mut self, policy: Policy, guard: &mut Guard) -> Result<(), WorkloadError> {
-        let tables = self.slots.update(&policy);
+        let today = today();
+        let tables = self.slots.update(&policy, today);
         for tenant in policy.tenants() {
             self.number(tenant.name(), guard)?;
         }
@@ -129,11 +138,29 @@ impl Workloads {
         for (slot, table) in tables {
             guard.set_level(slot, &table)?;
         }
-        self.policy = policy;
+        (self.policy, self.day) = (policy, today);
         for (name, template) in self.claim_templates(guard)? {
             guard.set_scope(&name, template)?;
         }
         Ok(())
+    }
+
+    /// The day that the exceptions in force are of, in UTC.
+    pub(crate) fn day(&self) -> Date {
+        self.day
+    }
+
+    /// Where a day has begun, takes back what held until yesterday. Returns whether one has.
+    pub(crate) fn keep_dates(&mut self, guard: &mut Guard) -> Result<bool, WorkloadError> {
+        let today = today();
+        if self.day == today {
+            return Ok(false);
+        }
+        for (slot, table) in self.slots.of_exceptions(&self.policy, today) {
+            guard.set_level(slot, &table)?;
+        }
+        self.day = today;
+        Ok(true)
     }
 
     /// Places every cgroup of the tree, parents first, and forgets what is no longer there.
@@ -298,11 +325,9 @@ impl Workloads {
         tenant: &str,
         guard: &mut Guard,
     ) -> Result<(), WorkloadError> {
-        let Some(level) = self.policy.tenant(tenant).map(|tenant| tenant.level().name().to_owned())
-        else {
+        let Some(assignment) = self.policy.tenant(tenant).map(Tenant::assignment) else {
             return Ok(());
         };
-        let assignment = Assignment { tenant: tenant.to_owned(), level, named: true };
         let flags = identity_flag::CONTAINERS_BELOW;
         let entry = self.identity([0, 0], &assignment, flags, guard)?;
         guard.set_identity(id, entry)?;

@@ -14,6 +14,7 @@ use serde::{
     de::{self, IntoDeserializer, value::MapAccessDeserializer, value::SeqAccessDeserializer},
 };
 
+use super::exceptions::ExceptionDefinition;
 use crate::{
     capability, catalogue,
     controls::ControlChanges,
@@ -220,6 +221,9 @@ pub struct TenantDefinition {
     /// What happens to a container that cannot be given what the level asks for.
     #[schemars(with = "OnError")]
     pub on_error: Option<OnError>,
+    /// What single workloads may do although the level refuses it.
+    #[serde(default)]
+    pub exceptions: Vec<ExceptionDefinition>,
 }
 
 /// Limits on capabilities.
@@ -362,7 +366,7 @@ fn without_default(schema: &mut schemars::Schema) {
 }
 
 /// For the schema: the keys that `rules` takes.
-fn rule_names() -> schemars::Schema {
+pub(super) fn rule_names() -> schemars::Schema {
     let ids: Vec<&str> = catalogue::ALL.iter().map(|row| row.id).collect();
     schemars::json_schema!({ "enum": ids })
 }

@@ -151,10 +151,10 @@ pub enum Fault {
     /// A definition of one of the three built-in levels.
     #[error("{0:?} is built in and cannot be redefined; choose another name and extend it")]
     BuiltInLevel(String),
-    /// A name given to two levels or two tenants.
+    /// A name given to two levels, tenants or exceptions.
     #[error("{what} {name:?} is defined twice, first as {first}; rename one")]
     DuplicateName {
-        /// `level` or `tenant`.
+        /// `level`, `tenant` or `exception`.
         what: &'static str,
         /// The name.
         name: String,
@@ -220,6 +220,41 @@ pub enum Fault {
     #[error("more than {most} faults, the rest of which are not told; is this the right file?")]
     TooManyFaults {
         /// How many were told.
+        most: usize,
+    },
+    /// An exception without a reason, or with one that fits on no line.
+    #[error("an exception needs a reason; write one of 1 to {most} characters on one line")]
+    BadReason {
+        /// The most characters.
+        most: usize,
+    },
+    /// An exception for every workload of a tenant.
+    #[error("an exception is for one workload; add `pod`, `container` or `image`")]
+    EmptyWorkload,
+    /// An exception from nothing.
+    #[error("an exception names the rules that it loosens; write `BH-...: all`")]
+    EmptyException,
+    /// A pod's name that Kubernetes would not accept.
+    #[error(
+        "{0:?} is no pod's name; write the name, or its beginning followed by `*` for all that \
+         begin so"
+    )]
+    BadPod(String),
+    /// An image that is not named by its content.
+    #[error("{0:?} is no digest; write `sha256:` and 64 hexadecimal digits: a tag can be moved")]
+    BadDigest(String),
+    /// A day that is not in the calendar.
+    #[error("{0:?} is no day; write it as in `2027-03-31`")]
+    BadDate(String),
+    /// Relations for a rule whose behaviour has no target.
+    #[error("{0} has no target, so it takes no relations; write `{0}: all`")]
+    NoRelationsToExcept(&'static str),
+    /// More exceptions than the kernel side has tables for.
+    #[error("{found} exceptions, but a node takes {most}; merge some")]
+    TooManyExceptions {
+        /// How many there are.
+        found: usize,
+        /// How many there may be.
         most: usize,
     },
     /// More tenants than the kernel side has tables for.

@@ -12,7 +12,7 @@ fn refusal(text: &str) -> String {
 }
 
 fn of(tenant: &str) -> Assignment {
-    Assignment { tenant: tenant.into(), level: String::new(), named: true }
+    Assignment { tenant: tenant.into(), level: String::new(), exception: None, named: true }
 }
 
 const FULL: &str = "

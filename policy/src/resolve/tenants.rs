@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::{inside, is_label, levels::Levels};
+use super::{exceptions, inside, is_label, levels::Levels};
 use crate::{
     claim::{CgroupClaim, NamespaceClaim},
     configuration::{Fault, FieldPath, Problem, TenantDefinition},
     level::{Changes, Level},
     limits::TenantLimits,
     policy::{RESERVED, Tenant},
-    slots::MAX_TENANTS,
+    slots::{MAX_EXCEPTIONS, MAX_TENANTS},
 };
 
 pub(super) fn resolve(
@@ -20,6 +20,11 @@ pub(super) fn resolve(
     let top = FieldPath::default().key("tenants");
     if definitions.len() > MAX_TENANTS {
         let fault = Fault::TooManyTenants { found: definitions.len(), most: MAX_TENANTS };
+        problems.push(Problem::new(top.clone(), fault));
+    }
+    let exceptions = definitions.iter().map(|definition| definition.exceptions.len()).sum();
+    if exceptions > MAX_EXCEPTIONS {
+        let fault = Fault::TooManyExceptions { found: exceptions, most: MAX_EXCEPTIONS };
         problems.push(Problem::new(top.clone(), fault));
     }
     let mut seen = Seen::default();
@@ -67,9 +72,10 @@ fn tenant<'a>(
         problems.extend(more.into_iter().map(|problem| inside(path, problem)));
         TenantLimits::default()
     });
+    let exceptions = exceptions::resolve(&definition.exceptions, path, problems);
     let level = levels.find(&definition.level, path.key("level"), problems)?;
     let level = level.refined(&definition.level, changes).ok()?;
-    Some(Tenant { name: definition.name.clone(), level, namespaces, cgroups, limits })
+    Some(Tenant { name: definition.name.clone(), level, namespaces, cgroups, limits, exceptions })
 }
 
 fn check_name<'a>(

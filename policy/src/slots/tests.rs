@@ -1,6 +1,8 @@
 use super::*;
 use crate::{WorkloadFacts, configuration, level};
 
+const DAY: Date = Date::constant(2026, 11, 23);
+
 fn policy(tenants: &[(&str, &str)]) -> Policy {
     let mut text = "tenants:\n".to_owned();
     for (name, level) in tenants {
@@ -20,7 +22,7 @@ fn table(name: &str) -> LevelTable {
 
 #[test]
 fn the_fixed_slots_are_always_written() {
-    let tables = Slots::new().update(&policy(&[("a", "untrusted")]));
+    let tables = Slots::new().update(&policy(&[("a", "untrusted")]), DAY);
     assert_eq!(tables[0], (WATCH_SLOT, table("trusted")));
     assert_eq!(tables[1], (PENDING_SLOT, table("untrusted")));
     assert_eq!(tables[2], (FIRST, table("untrusted")));
@@ -31,10 +33,10 @@ fn the_fixed_slots_are_always_written() {
 fn a_tenant_keeps_its_slot_through_reloads() {
     let mut slots = Slots::new();
     let first = policy(&[("a", "trusted"), ("b", "untrusted"), ("c", "trusted")]);
-    slots.update(&first);
+    slots.update(&first, DAY);
     let of_b = slot(&slots, &first, "b");
     let second = policy(&[("z", "trusted"), ("b", "semi-trusted")]);
-    let tables = slots.update(&second);
+    let tables = slots.update(&second, DAY);
     assert_eq!(slot(&slots, &second, "b"), of_b);
     assert!(tables.contains(&(of_b, table("semi-trusted"))));
 }
@@ -43,13 +45,13 @@ fn a_tenant_keeps_its_slot_through_reloads() {
 fn a_former_tenant_s_slot_rests_for_one_reload() {
     let mut slots = Slots::new();
     let first = policy(&[("a", "trusted")]);
-    slots.update(&first);
+    slots.update(&first, DAY);
     let of_a = slot(&slots, &first, "a");
     let second = policy(&[("b", "untrusted")]);
-    slots.update(&second);
+    slots.update(&second, DAY);
     assert_ne!(slot(&slots, &second, "b"), of_a, "containers of a may still refer to it");
     let third = policy(&[("b", "untrusted"), ("c", "trusted")]);
-    slots.update(&third);
+    slots.update(&third, DAY);
     assert_eq!(slot(&slots, &third, "c"), of_a);
 }
 
@@ -61,7 +63,7 @@ fn as_many_tenants_as_allowed_can_all_be_exchanged_at_once() {
         let tenants: Vec<(&str, &str)> =
             names.iter().map(|name| (name.as_str(), "semi-trusted")).collect();
         let policy = policy(&tenants);
-        let tables = slots.update(&policy);
+        let tables = slots.update(&policy, DAY);
         assert_eq!(tables.len(), MAX_TENANTS + 2);
         let used: BTreeSet<u16> = tables.iter().map(|(slot, _)| *slot).collect();
         assert_eq!(used.len(), tables.len(), "two tenants share a slot");
@@ -74,7 +76,7 @@ fn the_unnamed_are_watched_and_the_unknown_are_pending() {
     let mut slots = Slots::new();
     let policy = policy(&[("a", "untrusted")]);
     assert_eq!(slot(&slots, &policy, "a"), PENDING_SLOT, "not taken over yet");
-    slots.update(&policy);
+    slots.update(&policy, DAY);
     assert_eq!(slot(&slots, &policy, "somebody"), WATCH_SLOT);
     assert_eq!(slot(&slots, &policy, "a"), FIRST);
 }
@@ -103,15 +105,16 @@ fn one_tenant_too_many_is_an_error_and_harms_no_other() {
 #[test]
 fn the_next_agent_knows_the_slots_and_numbers_again() {
     let mut slots = Slots::new();
-    slots.update(&policy(&[("a", "trusted"), ("b", "untrusted")]));
+    slots.update(&policy(&[("a", "trusted"), ("b", "untrusted")]), DAY);
     let second = policy(&[("z", "trusted"), ("b", "untrusted")]);
-    slots.update(&second);
-    let held = |slots: &Slots, name: &str| slots.held_by(name).map(|slot| (name.to_owned(), slot));
+    slots.update(&second, DAY);
+    let held =
+        |slots: &Slots, name: &str| slots.held_by(name).map(|slot| (Some(name.to_owned()), slot));
     let known: Vec<_> = ["a", "b", "z"].iter().filter_map(|name| held(&slots, name)).collect();
     assert_eq!(known.len(), 3, "the one that rests too");
     let mut again = Slots::recover(known.clone());
     let third = policy(&[("c", "trusted"), ("z", "trusted"), ("b", "untrusted")]);
-    again.update(&third);
+    again.update(&third, DAY);
     assert_eq!(slot(&again, &third, "b"), slot(&slots, &second, "b"));
     assert_eq!(slot(&again, &third, "z"), slot(&slots, &second, "z"));
     assert!(!known.iter().any(|(_, taken)| *taken == slot(&again, &third, "c")));
@@ -125,4 +128,21 @@ fn a_number_is_never_given_twice_though_its_name_is_lost() {
     assert_eq!(numbers.name(3), None);
     assert_eq!(numbers.number("new"), Ok(4));
     assert_eq!(numbers.name(4), Some("new"));
+}
+
+#[test]
+fn a_slot_that_containers_refer_to_is_not_given_away_by_the_next_agent() {
+    // The first agent had a tenant and, in the slot after, an exception of it.
+    let known =
+        [(Some("a".to_owned()), FIRST), (None, FIRST + 1), (None, FIRST), (None, WATCH_SLOT)];
+    let mut again = Slots::recover(known);
+    let first = policy(&[("a", "trusted"), ("b", "untrusted")]);
+    let tables = again.update(&first, DAY);
+    assert_eq!(slot(&again, &first, "a"), FIRST);
+    assert_eq!(slot(&again, &first, "b"), FIRST + 2);
+    assert!(!tables.iter().any(|(slot, _)| *slot == FIRST + 1), "it stays as it was");
+    // By now every container has been placed.
+    let second = policy(&[("a", "trusted"), ("b", "untrusted"), ("c", "trusted")]);
+    again.update(&second, DAY);
+    assert_eq!(slot(&again, &second, "c"), FIRST + 1);
 }

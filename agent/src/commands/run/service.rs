@@ -2,6 +2,7 @@
 
 mod answers;
 mod calls;
+mod exceptions;
 mod hardening;
 mod notices;
 mod responses;
@@ -148,6 +149,7 @@ impl Service {
             self.notice("pinned", severity, &message);
         }
         self.tell_absent_claims();
+        self.tell_ended_exceptions();
         self.start_verifying();
         self.tick()?;
         drop(self.ready.send_replace(Ok(())));
@@ -263,11 +265,13 @@ impl Service {
         self.reload()?;
         self.harden();
         self.publish_handout();
+        self.keep_dates()?;
         let counts = self.guard.counts()?;
         self.metrics.fold_counts(&counts, |tenant| self.workloads.tenant(tenant));
         self.metrics.fold_uncounted(&self.guard.uncounted()?);
         self.metrics.set_unattributed(self.workloads.unattributed());
         self.set_container_metrics();
+        self.set_exception_metrics();
         let lost = self.losses.tell(&counts, &self.workloads, self.watch.node());
         for event in lost.events {
             self.evidence.append(event);
@@ -358,6 +362,7 @@ impl Service {
                 self.metrics.reloaded(seconds_since_1970());
                 self.notice("policy", Severity::Low, "the new configuration is in force");
                 self.tell_absent_claims();
+                self.tell_ended_exceptions();
             }
             Change::Bad(error) => {
                 self.metrics.reload_failed();

@@ -176,6 +176,13 @@ fn every_metric_of_the_documentation_is_there_and_no_other() {
     metrics.flushed(&Flush { written: 3, lost: 1, errors: 1, ..Flush::default() });
     metrics.set_unattributed(1);
     metrics.set_drift([("acme", "seccomp", 1)]);
+    metrics.set_exceptions(&[ExceptionSeries {
+        tenant: "acme",
+        exception: "debugger",
+        rule: "BH-PROC-001",
+        state: "in-force",
+        containers: 1,
+    }]);
     metrics.responded("freeze", Some("acme"));
     metrics.set_frozen(&[("acme", 1)].into());
     metrics.drifted("acme", "pids.max");

@@ -2,13 +2,21 @@
 //! remembered before anything refers to it.
 
 use bulkhead_abi::{Identity, UNIDENTIFIED_TENANT, identity_flag};
-use bulkhead_policy::Assignment;
+use bulkhead_policy::{Assignment, Slots};
 
 use super::Workloads;
 use crate::{
     kernel::{Guard, KnownTenant},
     workloads::placement::WorkloadError,
 };
+
+/// Whose slots are whose. Those of exceptions are in no memory but the identities of the containers
+/// that refer to them: until each has been placed anew, nobody else may have its slot.
+pub(super) fn recover_slots(known: &[KnownTenant], guard: &Guard) -> Slots {
+    let of_tenants = known.iter().filter_map(|tenant| Some((tenant.name.clone(), tenant.slot?)));
+    let referred_to = guard.identities().into_iter().map(|(_, identity)| (None, identity.slot));
+    Slots::recover(of_tenants.chain(referred_to))
+}
 
 impl Workloads {
     /// Before any level or container refers to a slot, later agents can know whose it is.
@@ -45,21 +53,16 @@ impl Workloads {
         &mut self,
         guard: &mut Guard,
     ) -> Result<Vec<(String, Identity)>, WorkloadError> {
-        let claims: Vec<_> = self
-            .policy
-            .tenants()
-            .iter()
-            .flat_map(|tenant| {
-                tenant.cgroups().iter().map(|claim| {
-                    let assignment = Assignment {
-                        tenant: tenant.name().to_owned(),
-                        level: tenant.level().name().to_owned(),
-                        named: true,
-                    };
-                    (claim.path().to_owned(), claim.children(), assignment)
+        let claims: Vec<_> =
+            self.policy
+                .tenants()
+                .iter()
+                .flat_map(|tenant| {
+                    tenant.cgroups().iter().map(|claim| {
+                        (claim.path().to_owned(), claim.children(), tenant.assignment())
+                    })
                 })
-            })
-            .collect();
+                .collect();
         let mut templates = Vec::new();
         for (path, children, assignment) in claims {
             let name = path.rsplit('/').next().unwrap_or_default().to_owned();

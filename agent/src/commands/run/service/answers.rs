@@ -141,8 +141,13 @@ impl Service {
         let mut tenants = BTreeMap::new();
         for tenant in self.workloads.policy().tenants() {
             let (name, level) = (tenant.name().to_owned(), tenant.level().name().to_owned());
-            let view =
-                TenantView { name: name.clone(), level, named: true, containers: Vec::new() };
+            let view = TenantView {
+                name: name.clone(),
+                level,
+                named: true,
+                exceptions: self.exceptions_of(tenant),
+                containers: Vec::new(),
+            };
             tenants.insert(name, view);
         }
         for listed in self.workloads.listed() {
@@ -151,6 +156,7 @@ impl Service {
                 name: assignment.tenant.clone(),
                 level: assignment.level.clone(),
                 named: assignment.named,
+                exceptions: Vec::new(),
                 containers: Vec::new(),
             });
             tenant.containers.push(self.container_view(&listed));
@@ -172,6 +178,7 @@ impl Service {
             runtime: plain(&listed.container.runtime),
             tenant: assignment.tenant.clone(),
             level: assignment.level.clone(),
+            exception: assignment.exception.clone(),
             pod: listed.pod.map(|pod| PodView {
                 namespace: plain(&pod.namespace),
                 name: plain(&pod.name),
