@@ -10,6 +10,7 @@
 //! remembered  what was there before the agent changed it, across its restarts
 //! pressure    samples of the kernel's pressure files
 //! disks       the node's disks
+//! units       what systemd has on record, where it made the cgroups
 //! ```
 
 mod cgroup;
@@ -19,6 +20,7 @@ mod hold;
 mod pass;
 mod pressure;
 mod remembered;
+mod units;
 
 use std::{
     path::PathBuf,

@@ -4,6 +4,7 @@ pub(crate) mod cgroupfs;
 pub(crate) mod clock;
 pub(crate) mod instance;
 pub(crate) mod privilege;
+pub(crate) mod systemd;
 pub(crate) mod vantage;
 
 use std::{fs, io, path::Path};

@@ -18,6 +18,7 @@ CAPABILITIES = {"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH"}
 WRITABLE_HOST_PATHS = {"/sys/fs/bpf", "/sys/fs/cgroup", "/var/lib/bulkhead", "/run/bulkhead"}
 READ_ONLY_HOST_PATHS = {
     "/var/run/nri",
+    "/run/dbus",
     "/sys/kernel/security",
     "/run/containerd/io.containerd.runtime.v2.task",
     "/var/lib/containers/storage/overlay-containers",

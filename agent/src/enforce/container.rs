@@ -76,6 +76,8 @@ pub(super) struct Container {
     pub(super) known: BTreeMap<File, Known>,
     drifts: BTreeMap<File, Drifts>,
     told: BTreeSet<(File, State)>,
+    /// What systemd has on record of it, as far as the agent has told.
+    recorded: BTreeMap<File, Setting>,
 }
 
 #[derive(Debug, Default)]
@@ -119,6 +121,8 @@ pub(super) struct Looked {
     pub(super) told: Vec<Told>,
     /// Files that were found loosened.
     pub(super) drifted: Vec<String>,
+    /// What systemd is to be told, where it made the cgroup.
+    pub(super) to_record: Vec<(File, Setting)>,
 }
 
 impl Container {
@@ -154,6 +158,7 @@ impl Container {
             let bound = plan.get(&file);
             let asked = asked.map(|asked| asked.get(&file).cloned().unwrap_or_else(|| file.open()));
             let outcome = self.hold(cgroup, &file, bound, asked, now);
+            self.record(&file, &outcome, &mut looked);
             self.note(&file, bound, outcome, &mut looked, &mut tightened);
             if bound.is_none() {
                 self.known.remove(&file);
@@ -169,6 +174,22 @@ impl Container {
             looked.told.push((Severity::Low, message));
         }
         looked
+    }
+
+    /// systemd knows what it was told.
+    pub(super) fn recorded(&mut self, settings: impl IntoIterator<Item = (File, Setting)>) {
+        self.recorded.extend(settings);
+    }
+
+    /// What the agent has had a file hold and systemd does not know, or has perhaps just undone.
+    fn record(&mut self, file: &File, outcome: &Result<Outcome, FileError>, looked: &mut Looked) {
+        if let Ok(Outcome::Drifted { .. }) = outcome {
+            self.recorded.remove(file);
+        }
+        let ours = self.known.get(file).filter(|known| known.ours).map(|known| &known.wished);
+        if let Some(wished) = ours.filter(|wished| self.recorded.get(file) != Some(*wished)) {
+            looked.to_record.push((file.clone(), wished.clone()));
+        }
     }
 
     /// The memory in use, where it is more than the container may have from now on.

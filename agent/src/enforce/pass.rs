@@ -15,8 +15,9 @@ use super::{
     parts,
     pressure::Pressure,
     remembered::Remembered,
+    units::{Unit, Units},
 };
-use crate::node::cgroupfs::CgroupTree;
+use crate::node::{cgroupfs::CgroupTree, systemd::Systemd};
 
 /// What lasts from one pass to the next.
 pub(super) struct Passes {
@@ -24,6 +25,7 @@ pub(super) struct Passes {
     remembered: Remembered,
     containers: HashMap<u64, Container>,
     pressure: Pressure,
+    units: Units,
     saving_fails: bool,
 }
 
@@ -34,6 +36,7 @@ impl Passes {
             remembered,
             containers: HashMap::new(),
             pressure: Pressure::default(),
+            units: Units::default(),
             saving_fails: false,
         }
     }
@@ -53,11 +56,17 @@ impl Passes {
         let parts = self.parts(snapshot, &subjects, &mut report);
         let rates = subjects.iter().any(|(subject, _)| subject.limits.io != Default::default());
         let disks = if rates { disks(Path::new("/sys/block")) } else { Vec::new() };
+        let mut units = Vec::new();
         for ((subject, cgroup), part) in subjects.iter().zip(parts) {
             let plan = plan(&subject.limits, part, &disks);
-            let looked =
+            let mut looked =
                 self.container(subject.cgroup).look(cgroup, &plan, subject.asked.as_ref(), now);
+            let to_record = std::mem::take(&mut looked.to_record);
+            units.extend(Unit::of(subject.cgroup, &subject.path, to_record));
             tell(subject, looked, &mut report);
+        }
+        for unit in self.units.tell(units, Systemd::connect, now, &mut report) {
+            self.container(unit.cgroup).recorded(unit.settings);
         }
         self.save(&mut report);
         if !snapshot.hurry {

@@ -2,11 +2,15 @@
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::PathBuf};
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+        process::Command,
+    };
 
     use bulkhead_e2e::{
         agent::{Agent, Home},
-        node::Node,
+        node::{self, Node},
         pod::{Container, Wish},
         wait_for,
     };
@@ -31,7 +35,37 @@ tenants:
     fn cgroup(container: &Container) -> PathBuf {
         let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid)).unwrap();
         let path = text.trim().rsplit(':').next().unwrap();
-        PathBuf::from(format!("/sys/fs/cgroup{path}"))
+        // Where systemd makes cgroups, crun makes one more below the container's own.
+        let own = path.strip_suffix(".scope/container").map(|own| format!("{own}.scope"));
+        PathBuf::from(format!("/sys/fs/cgroup{}", own.as_deref().unwrap_or(path)))
+    }
+
+    /// systemd writes its own record over the files. Where it made the cgroup, it knows the limits;
+    /// where it did not, it has nothing to write.
+    fn reload_systemd(container: &Container, home: &Home) {
+        if !Path::new("/run/systemd/system").exists() {
+            return;
+        }
+        let unit = cgroup(container).file_name().unwrap().to_str().unwrap().to_owned();
+        let recorded = || {
+            let properties =
+                ["--property=TasksMax", "--property=MemoryHigh", "--property=CPUQuotaPerSecUSec"];
+            let shown =
+                node::run(Command::new("systemctl").args(["show", &unit]).args(properties))?;
+            let shown = String::from_utf8(shown.stdout)?;
+            let all = ["TasksMax=40\n", "MemoryHigh=50331648\n", "CPUQuotaPerSecUSec=200ms\n"];
+            Ok(all.iter().all(|line| shown.contains(line)).then_some(()))
+        };
+        wait_for("systemd to know the limits", recorded).unwrap();
+        let newest = home.evidence().newest().unwrap();
+        node::run(Command::new("systemctl").arg("daemon-reload")).unwrap();
+        assert!(is_full(container), "systemd has undone a limit");
+        // Nor for a moment: the agent would have told.
+        std::thread::sleep(std::time::Duration::from_secs(5));
+        let told = home.evidence().after(newest).unwrap();
+        let drifts: Vec<_> =
+            told.iter().filter(|it| it.text("message").contains("was loosened")).collect();
+        assert!(drifts.is_empty() && is_full(container), "{drifts:?}");
     }
 
     fn read(container: &Container, file: &str) -> String {
@@ -95,6 +129,7 @@ tenants:
             })
             .unwrap();
         assert_eq!(read(&before, "pids.max"), "40");
+        reload_systemd(&before, &home);
         // A restart disturbs nobody, and what the pod had comes back when the level lets go.
         agent.kill().unwrap();
         assert!(is_full(&before) && before.still_runs().unwrap());
