@@ -6,6 +6,7 @@
 #![no_std]
 
 mod count;
+pub mod grants;
 mod identity;
 mod level;
 mod offsets;
@@ -15,6 +16,7 @@ mod rule;
 mod verdict;
 
 pub use count::CountKey;
+pub use grants::{Grant, Grants};
 pub use identity::{Identity, NAME_LEN, ScopeName, UNIDENTIFIED_TENANT, identity_flag};
 pub use level::{LevelTable, MAX_LEVELS, NOT_A_WORKLOAD_SLOT, PENDING_SLOT, WATCH_SLOT};
 pub use offsets::{ABSENT, OFFSETS, Offset};
@@ -34,13 +36,15 @@ pub use verdict::{Effect, Phase, Relation, Rung, Verdict};
 mod pod {
     #![allow(unsafe_code)]
     use super::{
-        CountKey, Identity, LevelTable, RecordedValue, ScopeName, SensitiveFile, TaskMark,
+        CountKey, Grants, Identity, LevelTable, RecordedValue, ScopeName, SensitiveFile, TaskMark,
     };
 
     // SAFETY: repr(C), no padding (checked by the zerocopy derive), any bit pattern is valid.
     unsafe impl aya::Pod for Identity {}
     // SAFETY: as above.
     unsafe impl aya::Pod for CountKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Grants {}
     // SAFETY: as above.
     unsafe impl aya::Pod for RecordedValue {}
     // SAFETY: as above.

@@ -92,4 +92,6 @@ rules! {
     SocketRare = 83,
     /// A capability above the level's ceiling is used.
     CapabilityCeiling = 100,
+    /// A device is opened that the runtime did not grant.
+    DeviceNotGranted = 105,
 }

@@ -14,4 +14,4 @@ mod process;
 mod round;
 
 pub(crate) use look::{Node, VerifyError};
-pub(crate) use round::{Subject, Verifier};
+pub(crate) use round::{GuardCan, Subject, Verifier};

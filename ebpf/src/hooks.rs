@@ -3,6 +3,7 @@
 mod bpf;
 mod capabilities;
 mod cgroup;
+mod devices;
 mod files;
 mod mounts;
 mod namespaces;

@@ -12,8 +12,8 @@ use crate::{
     actor::{self, Actor},
     kernel::{self, Arguments, Cgroup, Object, Task},
     maps::{
-        CGROUPS, LIFECYCLE, SCOPES, STATE, STATE_LIFECYCLE_LOST, STATE_MOVED, STATE_OVERFLOW,
-        TASKS, entry_of,
+        CGROUPS, GRANTS, LIFECYCLE, SCOPES, STATE, STATE_LIFECYCLE_LOST, STATE_MOVED,
+        STATE_OVERFLOW, TASKS, entry_of,
     },
     record,
     settle::{Site, TaskTarget, add_one, on_task},
@@ -58,7 +58,7 @@ fn tp_cgroup_rmdir(context: *mut core::ffi::c_void) -> i32 {
         None => Identity::HOST,
     };
     // Absent is as good as removed.
-    let _absent = CGROUPS.remove(id);
+    let _absent = (CGROUPS.remove(id), GRANTS.remove(id));
     match LIFECYCLE.reserve::<CgroupGone>(0) {
         Some(mut entry) => {
             let gone = entry.as_mut_ptr();

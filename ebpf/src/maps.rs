@@ -9,7 +9,8 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, RingBuf},
 };
 use bulkhead_abi::{
-    CountKey, Identity, LevelTable, MAX_LEVELS, MAX_RULES, ScopeName, SensitiveFile, TaskMark,
+    CountKey, Grants, Identity, LevelTable, MAX_LEVELS, MAX_RULES, ScopeName, SensitiveFile,
+    TaskMark,
 };
 
 use crate::kernel::Task;
@@ -29,6 +30,17 @@ pub fn entry_of(cgroup: u64) -> Option<&'static Identity> {
 /// Start of a cgroup's name -> the entry that a cgroup of that name begins with.
 #[map]
 pub static SCOPES: LpmTrie<ScopeName, Identity> = LpmTrie::with_max_entries(64, BPF_F_NO_PREALLOC);
+
+/// Container's cgroup id -> the devices that its runtime has granted.
+#[map]
+pub static GRANTS: HashMap<u64, Grants> = HashMap::with_max_entries(8_192, BPF_F_NO_PREALLOC);
+
+/// The devices of a container; `None` where its grants are not known.
+#[inline(always)]
+pub fn grants_of(container: u64) -> Option<&'static Grants> {
+    // SAFETY: as in `entry_of`.
+    unsafe { GRANTS.get(container) }
+}
 
 /// slot -> verdicts and ceiling.
 #[map]

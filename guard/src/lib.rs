@@ -8,6 +8,7 @@
 
 pub mod capabilities;
 pub mod cgroups;
+pub mod devices;
 pub mod files;
 pub mod mounts;
 pub mod namespaces;

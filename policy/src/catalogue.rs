@@ -140,6 +140,7 @@ catalogue! {
     SocketRare "BH-NET-004" "socket of a rare family made" High "T1068" Nothing ["B32"];
     // Using a capability is a step towards an act, not the act: one below its worst row.
     CapabilityCeiling "BH-CAP-001" "capability above the level's ceiling used" High "T1548" Nothing ["B06", "B11", "B26", "B45"];
+    DeviceNotGranted "BH-DEV-001" "device opened that the runtime did not grant" High "T1611" Nothing ["B42", "B43"];
 }
 
 /// The row whose id is `id`.

@@ -7,6 +7,7 @@ pub mod claim;
 pub mod configuration;
 pub mod controls;
 pub mod decode;
+pub mod devices;
 pub mod event;
 pub mod exception;
 pub mod level;

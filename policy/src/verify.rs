@@ -36,11 +36,13 @@ pub enum Control {
     OwnNamespaces,
     /// /proc and /sys without what tells of the node.
     MaskedPaths,
+    /// No device but those that the runtime granted.
+    Devices,
 }
 
 impl Control {
     /// Every control, in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Seccomp,
         Self::AppArmor,
         Self::NoNewPrivileges,
@@ -48,6 +50,7 @@ impl Control {
         Self::UserNamespace,
         Self::OwnNamespaces,
         Self::MaskedPaths,
+        Self::Devices,
     ];
 
     /// The word in metrics, the log and tables.
@@ -60,6 +63,7 @@ impl Control {
             Self::UserNamespace => "user_namespace",
             Self::OwnNamespaces => "own_namespaces",
             Self::MaskedPaths => "masked_paths",
+            Self::Devices => "devices",
         }
     }
 
@@ -90,6 +94,33 @@ impl Control {
                 "restart needed: the pod is privileged, has procMount Unmasked, or its masks were \
                  unmounted"
             }
+            Self::Devices => {
+                "name cgroup device programs in the kernel's configuration (CONFIG_CGROUP_BPF), and \
+                 give the agent CAP_NET_ADMIN to attach one"
+            }
+        }
+    }
+}
+
+/// The devices that a container's runtime has granted to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Devices {
+    /// Its configuration was not found, or says nothing.
+    #[default]
+    Unknown,
+    /// Every one: it is privileged.
+    All,
+    /// So many, beside those that every container has.
+    Granted(usize),
+}
+
+impl fmt::Display for Devices {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("not known: the runtime's own program decides alone"),
+            Self::All => f.write_str("all granted"),
+            Self::Granted(0) => f.write_str("none granted beside the usual"),
+            Self::Granted(count) => write!(f, "{count} granted beside the usual"),
         }
     }
 }
@@ -194,6 +225,21 @@ pub struct Node {
     pub app_armor: bool,
     /// The guard refuses capabilities above the ceiling at this level.
     pub guards_ceiling: bool,
+    /// What happens at this level to devices that were not granted.
+    pub devices: DeviceGuard,
+    /// What the container was granted.
+    pub granted: Devices,
+}
+
+/// What the guard does about devices that were not granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceGuard {
+    /// It refuses them.
+    Refuses,
+    /// The level does not ask it to.
+    Tells,
+    /// The level asks it to, and this node cannot.
+    Unavailable,
 }
 
 /// How a control stands.
@@ -314,6 +360,16 @@ fn finding(
             "masked and read-only".to_owned(),
             effective.exposed.to_string(),
         ),
+        Control::Devices => (
+            match node.devices {
+                DeviceGuard::Tells => Requirement::Optional,
+                _ if node.granted == Devices::All => Requirement::Optional,
+                DeviceGuard::Refuses | DeviceGuard::Unavailable => Requirement::Required,
+            },
+            node.devices == DeviceGuard::Refuses && matches!(node.granted, Devices::Granted(_)),
+            "what the runtime granted".to_owned(),
+            node.granted.to_string(),
+        ),
     };
     let state = match (in_force, requirement) {
         (true, _) => State::InForce,
@@ -322,6 +378,8 @@ fn finding(
         (false, Requirement::Required) if control == Control::AppArmor && !node.app_armor => {
             State::Unavailable
         }
+        // Without a program of ours, or without the grants, the runtime's own holds.
+        (false, Requirement::Required) if control == Control::Devices => State::Unavailable,
         (false, Requirement::Required) => State::Drift,
     };
     Finding { control, state, desired, effective: found }

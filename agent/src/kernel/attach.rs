@@ -15,7 +15,7 @@ use bulkhead_abi::{Rule, Rung};
 use super::{
     btf::Btf,
     cgroup_link,
-    hooks::{By, HOOKS, Hook, SUBSTITUTES},
+    hooks::{By, CGROUP_RULES, HOOKS, Hook, SUBSTITUTES},
     ladder::{HookStatus, Ladder, RuleStatus, State, state_of},
     links::{Links, let_go},
 };
@@ -176,6 +176,12 @@ fn rule_status(
         None => (Rung::Blind, "no hook".to_owned()),
     };
     let mut complete = true;
+    for (by, _) in CGROUP_RULES.iter().filter(|(_, it)| *it == rule) {
+        match stand_ins.attach(*by, ebpf, btf) {
+            Ok(found) => (rung, why) = (found, String::new()),
+            Err(error) => why = error,
+        }
+    }
     if rung == Rung::Blind {
         for substitute in SUBSTITUTES.iter().filter(|substitute| substitute.rule == rule) {
             match stand_ins.attach(substitute.by, ebpf, btf) {
@@ -266,7 +272,12 @@ impl StandIns<'_> {
             }
             By::Device => {
                 let links = &mut *self.links;
-                self.device.get_or_insert_with(|| attach_device(ebpf, links)).clone()?;
+                let attach = || attach_device(ebpf, links, "cgroup_device");
+                self.device.get_or_insert_with(attach).clone()?;
+                Ok(Rung::Cgroup)
+            }
+            By::Grants => {
+                attach_device(ebpf, self.links, "cgroup_grants")?;
                 Ok(Rung::Cgroup)
             }
             By::Sysctl => {
@@ -278,19 +289,18 @@ impl StandIns<'_> {
     }
 }
 
-fn attach_device(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), String> {
+fn attach_device(ebpf: &mut Ebpf, links: &mut Links, name: &str) -> Result<(), String> {
     let root = cgroup_root()?;
-    let attached = ebpf
-        .program_mut("cgroup_device")
-        .ok_or(ProgramError::NotLoaded)
-        .and_then(TryInto::try_into)
-        .and_then(|program: &mut CgroupDevice| {
-            program.load()?;
-            let program = program.fd()?.as_fd();
-            Ok(cgroup_link::attach(program, root.as_fd(), bpf_attach_type::BPF_CGROUP_DEVICE)?)
-        });
+    let attached =
+        ebpf.program_mut(name).ok_or(ProgramError::NotLoaded).and_then(TryInto::try_into).and_then(
+            |program: &mut CgroupDevice| {
+                program.load()?;
+                let program = program.fd()?.as_fd();
+                Ok(cgroup_link::attach(program, root.as_fd(), bpf_attach_type::BPF_CGROUP_DEVICE)?)
+            },
+        );
     attached
-        .map(|link| links.hold("cgroup_device", link))
+        .map(|link| links.hold(name, link))
         .map_err(|error| format!("cgroup program: {}", brief(&error)))
 }
 

@@ -6,7 +6,9 @@ use aya::{
     Ebpf,
     maps::{Array, HashMap, LpmTrie, MapData, RingBuf, lpm_trie::Key},
 };
-use bulkhead_abi::{CountKey, Identity, LevelTable, MAX_RULES, Rule, ScopeName, SensitiveFile};
+use bulkhead_abi::{
+    CountKey, Grants, Identity, LevelTable, MAX_RULES, Rule, ScopeName, SensitiveFile,
+};
 
 use bulkhead_guard::files;
 use bulkhead_policy::sensitive;
@@ -55,6 +57,7 @@ pub(super) enum Hold {
 pub(crate) struct Guard {
     pub(super) hold: Hold,
     cgroups: HashMap<MapData, u64, Identity>,
+    grants: HashMap<MapData, u64, Grants>,
     levels: Array<MapData, LevelTable>,
     pub(super) counts: HashMap<MapData, CountKey, u64>,
     uncounted: Array<MapData, u64>,
@@ -85,6 +88,7 @@ impl Guard {
         let mut guard = Self {
             hold,
             cgroups: maps.take("CGROUPS")?,
+            grants: maps.take("GRANTS")?,
             levels: maps.take("LEVELS")?,
             counts: maps.take("COUNTS")?,
             uncounted: maps.take("UNCOUNTED")?,
@@ -139,8 +143,24 @@ impl Guard {
         self.cgroups.get(&cgroup, 0).ok()
     }
 
+    /// Says which devices a container has been granted; `None`: that is not known.
+    pub(crate) fn set_grants(
+        &mut self,
+        container: u64,
+        grants: Option<&Grants>,
+    ) -> Result<(), MapError> {
+        let Some(grants) = grants else {
+            return match self.grants.remove(&container) {
+                Err(error) if !is_absent(&error) => Err(map_error("forget grants")(error)),
+                _ => Ok(()),
+            };
+        };
+        self.grants.insert(container, grants, 0).map_err(map_error("write down grants"))
+    }
+
     /// Gives a cgroup back to the host. One that is not there is no error.
     pub(crate) fn forget(&mut self, cgroup: u64) -> Result<(), MapError> {
+        self.set_grants(cgroup, None)?;
         match self.cgroups.remove(&cgroup) {
             Err(error) if !is_absent(&error) => Err(map_error("forget a cgroup")(error)),
             _ => Ok(()),

@@ -6,7 +6,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::hooks::{HOOKS, SUBSTITUTES};
+use super::hooks::{CGROUP_RULES, HOOKS, SUBSTITUTES};
 
 /// Maps whose contents mean something else than they once did, with the number of the meaning.
 /// Raise it (from 1) when the fields of a key or value change their places or their sense while
@@ -33,7 +33,7 @@ pub(crate) struct ObjectError(String);
 pub(super) fn build(object: &[u8], mark: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(object);
-    hash.update(format!("{HOOKS:?}{SUBSTITUTES:?}{MEANINGS:?}{mark}"));
+    hash.update(format!("{HOOKS:?}{SUBSTITUTES:?}{CGROUP_RULES:?}{MEANINGS:?}{mark}"));
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -2,12 +2,15 @@
 
 use std::os::fd::OwnedFd;
 
-use bulkhead_abi::{Effect, Identity, LevelTable, Relation, Rule, Rung, Verdict};
+use bulkhead_abi::{Effect, Grants, Identity, LevelTable, Relation, Rule, Rung, Verdict};
 
 /// The guard as `prove` uses it.
 pub(crate) trait Engine {
     /// Says who a cgroup belongs to.
     fn name_cgroup(&mut self, cgroup: u64, identity: Identity) -> anyhow::Result<()>;
+
+    /// Says which devices a container has been granted.
+    fn grant(&mut self, container: u64, grants: &Grants) -> anyhow::Result<()>;
 
     /// Forgets a cgroup that is about to be removed.
     fn forget_cgroup(&mut self, cgroup: u64) -> anyhow::Result<()>;
@@ -51,6 +54,10 @@ pub(crate) struct Unguarded;
 
 impl Engine for Unguarded {
     fn name_cgroup(&mut self, _cgroup: u64, _identity: Identity) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn grant(&mut self, _container: u64, _grants: &Grants) -> anyhow::Result<()> {
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::Context;
-use bulkhead_abi::{Identity, LevelTable, Rule, Rung};
+use bulkhead_abi::{Grants, Identity, LevelTable, Rule, Rung};
 use bulkhead_policy::decode::{self, Record};
 
 use super::{
@@ -29,6 +29,10 @@ impl Guarded {
 impl Engine for Guarded {
     fn name_cgroup(&mut self, cgroup: u64, identity: Identity) -> anyhow::Result<()> {
         Ok(self.guard.set_identity(cgroup, identity)?)
+    }
+
+    fn grant(&mut self, container: u64, grants: &Grants) -> anyhow::Result<()> {
+        Ok(self.guard.set_grants(container, Some(grants))?)
     }
 
     fn forget_cgroup(&mut self, cgroup: u64) -> anyhow::Result<()> {

@@ -35,12 +35,17 @@ pub(crate) enum Prop {
     NoSuchBlockDevice(&'static str),
     /// A node of a character device: name, major, minor.
     CharacterDevice(&'static str, u64, u64),
+    /// A node of the device that the actor's container was not granted.
+    UngrantedDevice(&'static str),
     /// A UTS namespace of the actor's own.
     OwnHostname,
 }
 
 /// No driver has this block major: the kernel's list keeps it for local experiments.
 pub(crate) const NO_SUCH_BLOCK_MAJOR: u64 = 60;
+
+/// A character device that no driver has: the kernel's list keeps the major for local experiments.
+pub(crate) const UNGRANTED: (u32, u32) = (60, 0);
 
 /// One step of the set-up, with everything that it needs already allocated: it runs between fork
 /// and exec, where only system calls are allowed.
@@ -122,6 +127,11 @@ fn steps_of(prop: &Prop, scratch: &Path) -> Result<Vec<Step>, std::ffi::NulError
             path: at(name)?,
             mode: SFlag::S_IFCHR,
             device: makedev(major, minor),
+        }],
+        Prop::UngrantedDevice(name) => vec![Step::Node {
+            path: at(name)?,
+            mode: SFlag::S_IFCHR,
+            device: makedev(UNGRANTED.0.into(), UNGRANTED.1.into()),
         }],
         Prop::OwnHostname => vec![Step::Unshare(CloneFlags::CLONE_NEWUTS)],
     })

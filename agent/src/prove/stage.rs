@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use anyhow::Context;
-use bulkhead_abi::{Identity, MAX_LEVELS, Relation};
+use bulkhead_abi::{Grant, Grants, Identity, MAX_LEVELS, Relation, grants::access};
 use tempfile::TempDir;
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
     cgroup::Cgroup,
     child::Target,
     engine::Engine,
+    prop::UNGRANTED,
 };
 use crate::node::cgroupfs::CgroupTree;
 
@@ -49,6 +50,7 @@ impl Stage {
         let (actor, other, outside) = (make("a")?, make("b")?, make("outside")?);
         engine.name_cgroup(actor.id(), container(&actor, ACTOR_TENANT))?;
         engine.name_cgroup(other.id(), container(&other, NEIGHBOUR_TENANT))?;
+        engine.grant(actor.id(), &all_but_one().context("one device fits")?)?;
         Ok(Self {
             beside_actor: Target::start(Some(&actor), scratch.path())?,
             neighbour: Target::start(Some(&other), scratch.path())?,
@@ -117,6 +119,14 @@ impl Stage {
 
 fn container(cgroup: &Cgroup, tenant: u32) -> Identity {
     Identity { container: cgroup.id(), pod: 0, tenant, slot: SLOT, flags: 0 }
+}
+
+/// Everything is granted but the device that the act `ungranted-device` opens: the other acts are to
+/// meet their own rules.
+fn all_but_one() -> Option<Grants> {
+    let access = access::READ | access::WRITE;
+    let (major, minor) = UNGRANTED;
+    Grants::of(true, &[Grant { major, minor, block: 0, access, padding: [0; 2] }])
 }
 
 /// A name that nobody else has.

@@ -6,7 +6,9 @@ use bulkhead_abi::{Relation, Rule};
 use bulkhead_policy::{
     Level,
     controls::Controls,
-    verify::{self, Control, Effective, Finding, IdRange, Overlap, State, overlaps},
+    verify::{
+        self, Control, DeviceGuard, Devices, Effective, Finding, IdRange, Overlap, State, overlaps,
+    },
 };
 
 use super::look::Node;
@@ -38,6 +40,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) tenant: &'a str,
     /// Its level.
     pub(crate) level: &'a Level,
+    /// The devices that its runtime has granted.
+    pub(crate) granted: Devices,
     /// The controls that it must have been given.
     pub(crate) controls: Controls,
 }
@@ -68,11 +72,19 @@ pub(crate) struct Changes {
     pub(crate) overlaps: Vec<Overlap<u64>>,
 }
 
+/// What the guard can refuse on this node, where a level says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GuardCan {
+    /// Capabilities above the ceiling.
+    pub(crate) refuse_capabilities: bool,
+    /// Devices that the runtime did not grant.
+    pub(crate) refuse_devices: bool,
+}
+
 /// Looks at the containers in turn.
 pub(crate) struct Verifier {
     node: Node,
-    /// The guard refuses capabilities above the ceiling where the level says so.
-    ceiling_enforced: bool,
+    guard: GuardCan,
     tick: u64,
     reports: HashMap<u64, Report>,
     /// Found otherwise once: looked at again in the next tick, whosever turn it is.
@@ -82,10 +94,10 @@ pub(crate) struct Verifier {
 
 impl Verifier {
     /// Nothing is known yet.
-    pub(crate) fn new(node: Node, ceiling_enforced: bool) -> Self {
+    pub(crate) fn new(node: Node, guard: GuardCan) -> Self {
         Self {
             node,
-            ceiling_enforced,
+            guard,
             tick: 0,
             reports: HashMap::new(),
             suspects: HashMap::new(),
@@ -147,10 +159,16 @@ impl Verifier {
             }
         };
         let level = subject.level;
-        let refuses = level.verdict(Rule::CapabilityCeiling, Relation::None).refuses();
+        let refuses = |rule| level.verdict(rule, Relation::None).refuses();
         let node = verify::Node {
             app_armor: self.node.has_app_armor(),
-            guards_ceiling: self.ceiling_enforced && refuses,
+            guards_ceiling: self.guard.refuse_capabilities && refuses(Rule::CapabilityCeiling),
+            devices: match (refuses(Rule::DeviceNotGranted), self.guard.refuse_devices) {
+                (true, true) => DeviceGuard::Refuses,
+                (true, false) => DeviceGuard::Unavailable,
+                (false, _) => DeviceGuard::Tells,
+            },
+            granted: subject.granted,
         };
         let findings = verify::compare(subject.controls, level.ceiling(), &effective, node);
         let states: Vec<State> = findings.iter().map(|finding| finding.state).collect();

@@ -10,7 +10,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
+use bulkhead_policy::devices::DeviceRule;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::announced::Announced;
 
@@ -97,6 +98,22 @@ struct OciConfiguration {
     annotations: std::collections::BTreeMap<String, String>,
 }
 
+/// The same file, read for its device rules: what is wrong with those keeps nobody from being named.
+#[derive(Deserialize)]
+struct OciDevices {
+    linux: Option<OciLinux>,
+}
+
+#[derive(Deserialize)]
+struct OciLinux {
+    resources: Option<OciResources>,
+}
+
+#[derive(Deserialize)]
+struct OciResources {
+    devices: Option<Vec<DeviceRule>>,
+}
+
 /// The places where runtimes keep bundles, below a root directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Bundles {
@@ -174,6 +191,20 @@ impl Bundles {
         })
     }
 
+    /// The device rules of the container called `id`. `None`: no runtime has its configuration.
+    pub(super) fn devices(&self, id: &str) -> Result<Option<Vec<DeviceRule>>, BundleError> {
+        if !is_component(id) {
+            return Ok(None);
+        }
+        for (path, _) in self.candidates(id) {
+            if let Some(configuration) = parse::<OciDevices>(&path)? {
+                let resources = configuration.linux.and_then(|linux| linux.resources);
+                return Ok(resources.and_then(|resources| resources.devices));
+            }
+        }
+        Ok(None)
+    }
+
     fn candidates(&self, id: &str) -> Vec<(PathBuf, Option<&'static str>)> {
         let mut paths = Vec::new();
         let tasks = self.root.join(CONTAINERD_TASKS);
@@ -196,6 +227,12 @@ pub(super) fn is_component(id: &str) -> bool {
 }
 
 fn read(path: &Path, runtime: Option<&str>) -> Result<Option<Bundle>, BundleError> {
+    let configuration = parse::<OciConfiguration>(path)?;
+    Ok(configuration.map(|it| from_annotations(&it.annotations, runtime)))
+}
+
+/// `None`: there is no such file.
+fn parse<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, BundleError> {
     let failed = |source| BundleError::Read { path: path.to_owned(), source };
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
@@ -204,9 +241,9 @@ fn read(path: &Path, runtime: Option<&str>) -> Result<Option<Bundle>, BundleErro
     };
     let mut text = Vec::new();
     file.take(MAX_CONFIG).read_to_end(&mut text).map_err(failed)?;
-    let configuration: OciConfiguration = serde_json::from_slice(&text)
-        .map_err(|source| BundleError::Parse { path: path.to_owned(), source })?;
-    Ok(Some(from_annotations(&configuration.annotations, runtime)))
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|source| BundleError::Parse { path: path.to_owned(), source })
 }
 
 fn from_annotations(
@@ -264,6 +301,24 @@ mod tests {
         );
         let bundle = Bundles::below(root.path()).find("abc").unwrap().unwrap();
         assert_eq!(bundle.namespace.as_deref(), Some("team-b"));
+    }
+
+    #[test]
+    fn device_rules_are_read_and_broken_ones_keep_nobody_from_being_named() {
+        let root = tempfile::tempdir().unwrap();
+        let path = "run/containerd/io.containerd.runtime.v2.task/k8s.io/abc/config.json";
+        let bundles = Bundles::below(root.path());
+        assert_eq!(bundles.devices("abc").unwrap(), None);
+        let rules = r#"{"linux":{"resources":{"devices":[{"allow":false,"access":"rwm"},
+            {"allow":true,"type":"c","major":10,"minor":229,"access":"rw"}]}}}"#;
+        write(root.path(), path, rules);
+        let found = bundles.devices("abc").unwrap().unwrap();
+        assert_eq!((found.len(), found[0].allow, found[1].minor), (2, false, Some(229)));
+        write(root.path(), path, r#"{"linux":{"resources":null}}"#);
+        assert_eq!(bundles.devices("abc").unwrap(), None);
+        write(root.path(), path, r#"{"linux":{"resources":{"devices":[{"major":"x"}]}}}"#);
+        assert!(bundles.devices("abc").is_err() && bundles.find("abc").unwrap().is_some());
+        assert_eq!(bundles.devices("../abc").unwrap(), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The table itself, and its copy in the kernel.
 
 mod beforehand;
+mod devices;
 mod listing;
 mod tenants;
 
@@ -16,6 +17,7 @@ use bulkhead_policy::{
     Assignment, Policy, Slots, TenantNumbers,
     event::{self, Names, Text},
     policy::Tenant,
+    verify::Devices,
     workload::{SCOPE_NAMES, ScopeKind},
 };
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
@@ -37,6 +39,8 @@ pub(crate) struct Workload {
     pub(crate) assignment: Assignment,
     /// What the kernel's map says.
     pub(crate) identity: Identity,
+    /// The devices that its runtime has granted to it.
+    pub(crate) devices: Devices,
     container: event::Container,
 }
 
@@ -357,7 +361,8 @@ impl Workloads {
         self.gone.retain(|gone| *gone != id);
         self.unnamed.remove(&id);
         self.paths.insert(path.to_owned(), id);
-        self.containers.insert(id, Workload { assignment, identity, container });
+        let devices = self.hand_over_grants(id, found.id.as_deref(), guard)?;
+        self.containers.insert(id, Workload { assignment, identity, devices, container });
         Ok(())
     }
 

@@ -16,15 +16,15 @@ use crate::{
 };
 
 /// What a cgroup program returns to let the act pass, and to refuse it.
-const ALLOW: i32 = 1;
+pub(super) const ALLOW: i32 = 1;
 const FORBID: i32 = 0;
 /// uapi/linux/bpf.h: BPF_DEVCG_DEV_BLOCK; access: MKNOD 1, READ 2, WRITE 4.
-const DEVICE_BLOCK: u32 = 1;
+pub(super) const DEVICE_BLOCK: u32 = 1;
 const ACCESS_READ: u32 = 2;
 const ACCESS_WRITE: u32 = 4;
 // uapi/linux/stat.h
-const S_IFCHR: u32 = 0o020000;
-const S_IFBLK: u32 = 0o060000;
+pub(super) const S_IFCHR: u32 = 0o020000;
+pub(super) const S_IFBLK: u32 = 0o060000;
 
 const SITE: Site = Site { rung: Rung::Cgroup, phase: Phase::Attempted };
 
@@ -78,6 +78,6 @@ fn cgroup_sysctl(context: *mut bindings::bpf_sysctl) -> i32 {
 }
 
 #[inline(always)]
-const fn answer(errno: i32) -> i32 {
+pub(super) const fn answer(errno: i32) -> i32 {
     if errno == PASS { ALLOW } else { FORBID }
 }

@@ -137,7 +137,8 @@ const fn readings(rule: Rule) -> &'static [(&'static str, Reading)] {
         | Rule::KernelDiscovery
         | Rule::BpfFilesystem
         | Rule::BlockDevice
-        | Rule::CgroupControl => &[
+        | Rule::CgroupControl
+        | Rule::DeviceNotGranted => &[
             // The other bits are the kernel's own, or differ between architectures.
             ("flags", NamedFlags(words::OPEN)),
             ("access", NamedFlags(words::FILE_MODE)),

@@ -122,6 +122,9 @@ pub(crate) struct RunArguments {
     /// Capability to drop, without CAP_
     #[arg(long, value_name = "CAP")]
     pub(crate) cap_drop: Vec<String>,
+    /// Device of the node that it may read and write, there under the same path
+    #[arg(long, value_name = "PATH")]
+    pub(crate) device: Vec<String>,
     /// Directory or file of the node to mount
     #[arg(long, value_name = "HOST:CTR[:ro]")]
     pub(crate) mount: Vec<MountArgument>,

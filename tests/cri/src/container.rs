@@ -3,7 +3,7 @@
 use crate::arguments::RunArguments;
 use crate::cri::security_profile::ProfileType;
 use crate::cri::{
-    Capability, ContainerConfig, ContainerMetadata, ImageSpec, Int64Value, KeyValue,
+    Capability, ContainerConfig, ContainerMetadata, Device, ImageSpec, Int64Value, KeyValue,
     LinuxContainerConfig, LinuxContainerResources, LinuxContainerSecurityContext, Mount,
     PodSandboxConfig, SecurityProfile,
 };
@@ -53,6 +53,15 @@ pub(crate) fn config(
                 container_path: mount.container.clone(),
                 host_path: mount.host.clone(),
                 readonly: mount.read_only,
+            })
+            .collect(),
+        devices: run
+            .device
+            .iter()
+            .map(|path| Device {
+                container_path: path.clone(),
+                host_path: path.clone(),
+                permissions: "rw".into(),
             })
             .collect(),
         labels,

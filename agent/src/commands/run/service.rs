@@ -39,6 +39,7 @@ use crate::{
     },
     respond::{Offence, Responder},
     settings::{Change, Watcher},
+    verify::GuardCan,
     watch::{Losses, Watch},
     workloads::Workloads,
     wrapper::Handout,
@@ -308,10 +309,14 @@ impl Service {
     }
 
     fn start_verifying(&mut self) {
-        let ceiling = self.guard.ladder().rule(Rule::CapabilityCeiling);
-        let ceiling_enforced = ceiling.is_some_and(|rule| rule.state.enforces());
+        let enforces =
+            |rule| self.guard.ladder().rule(rule).is_some_and(|status| status.state.enforces());
+        let guard = GuardCan {
+            refuse_capabilities: enforces(Rule::CapabilityCeiling),
+            refuse_devices: enforces(Rule::DeviceNotGranted),
+        };
         let node = self.watch.node();
-        if let Some(unable) = self.verification.start(&self.workloads, ceiling_enforced, node) {
+        if let Some(unable) = self.verification.start(&self.workloads, guard, node) {
             self.evidence.append(unable);
         }
     }

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::{
     control::ControlView,
     report::metrics::Metrics,
-    verify::{Node, Subject, Verifier, VerifyError},
+    verify::{GuardCan, Node, Subject, Verifier, VerifyError},
     workloads::{Listed, Workloads},
 };
 
@@ -33,12 +33,12 @@ impl Verification {
     pub(super) fn start(
         &mut self,
         workloads: &Workloads,
-        ceiling_enforced: bool,
+        guard: GuardCan,
         node: &str,
     ) -> Option<Event> {
         match Node::new(workloads.tree().clone()) {
             Ok(node) => {
-                self.verifier = Some(Verifier::new(node, ceiling_enforced));
+                self.verifier = Some(Verifier::new(node, guard));
                 None
             }
             Err(error) => Some(unable(&error, node)),
@@ -124,6 +124,7 @@ fn subject<'a>(listed: &Listed<'a>, workloads: &'a Workloads) -> Subject<'a> {
         path: listed.path,
         tenant: &assignment.tenant,
         level,
+        granted: listed.workload.devices,
         // The pod's sandbox runs the runtime's own program and none of the tenant's; what it is
         // given is not the pod's choice.
         controls: if is_sandbox(listed) { Controls::default() } else { level.controls() },

@@ -94,6 +94,14 @@ pub(crate) const ALL: &[Behaviour] = &[
     })
     .props(&[Prop::NoSuchBlockDevice("disk")]),
     Behaviour::new(
+        "ungranted-device",
+        "B43",
+        Rule::DeviceNotGranted,
+        "open a device that the runtime did not grant (no driver has it)",
+        |actor| open_to_read(actor, &actor.at("device")),
+    )
+    .props(&[Prop::UngrantedDevice("device")]),
+    Behaviour::new(
         "kallsyms",
         "B44",
         Rule::KernelDiscovery,
