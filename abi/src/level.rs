@@ -25,11 +25,14 @@ pub struct LevelTable {
     pub verdicts: [[u8; 8]; MAX_RULES],
     /// The capabilities that may be used, a bit each as in capability(7).
     pub ceiling: u64,
+    /// The rules whose refusals are critical, a bit each.
+    pub critical: [u64; MAX_RULES / 64],
 }
 
 impl LevelTable {
     /// Every rule off, every capability allowed.
-    pub const OFF: Self = Self { verdicts: [[0; 8]; MAX_RULES], ceiling: u64::MAX };
+    pub const OFF: Self =
+        Self { verdicts: [[0; 8]; MAX_RULES], ceiling: u64::MAX, critical: [0; MAX_RULES / 64] };
 
     /// The verdict of `rule` towards a target in `relation`.
     ///
@@ -53,6 +56,26 @@ impl LevelTable {
         #[allow(clippy::indexing_slicing)]
         {
             self.verdicts[rule as usize & (MAX_RULES - 1)][relation as usize & 7] = verdict as u8;
+        }
+    }
+
+    /// Whether an act that met `rule` with this verdict is critical: it goes to the agent by a ring
+    /// of its own, at once. A refusal of a rule that the table calls critical is, whether or not
+    /// this node can carry it out, and so is what the agent must answer.
+    #[inline(always)]
+    pub fn is_critical(&self, rule: Rule, verdict: Verdict) -> bool {
+        let number = black_box(rule as usize);
+        #[allow(clippy::indexing_slicing)]
+        let word = self.critical[(number >> 6) & (MAX_RULES / 64 - 1)];
+        matches!(verdict, Verdict::Freeze) || verdict.refuses() && word >> (number & 63) & 1 == 1
+    }
+
+    /// Calls the refusals of `rule` critical.
+    pub fn set_critical(&mut self, rule: Rule) {
+        let number = rule as usize;
+        #[allow(clippy::indexing_slicing)]
+        {
+            self.critical[(number >> 6) & (MAX_RULES / 64 - 1)] |= 1 << (number & 63);
         }
     }
 

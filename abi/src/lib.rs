@@ -12,10 +12,11 @@ mod level;
 mod offsets;
 mod record;
 mod recorded;
+mod repeats;
 mod rule;
 mod verdict;
 
-pub use count::CountKey;
+pub use count::{CountKey, Fate};
 pub use grants::{Grant, Grants};
 pub use identity::{Identity, NAME_LEN, ScopeName, UNIDENTIFIED_TENANT, identity_flag};
 pub use level::{LevelTable, MAX_LEVELS, NOT_A_WORKLOAD_SLOT, PENDING_SLOT, WATCH_SLOT};
@@ -28,6 +29,7 @@ pub use recorded::{
     RECORDED_COMPAT, RECORDED_LEN, RECORDED_LOST, RECORDED_NUMBERS, RECORDED_OTHER,
     RECORDED_VALUES, RECORDED_WATCHED, RecordedValue,
 };
+pub use repeats::{ActKey, Repeats, WINDOW, WINDOW_OVER, file_target, name_target, process_target};
 pub use rule::{MAX_RULES, Rule};
 pub use verdict::{Effect, Phase, Relation, Rung, Verdict};
 
@@ -36,7 +38,8 @@ pub use verdict::{Effect, Phase, Relation, Rung, Verdict};
 mod pod {
     #![allow(unsafe_code)]
     use super::{
-        CountKey, Grants, Identity, LevelTable, RecordedValue, ScopeName, SensitiveFile, TaskMark,
+        ActKey, CountKey, Grants, Identity, LevelTable, RecordedValue, Repeats, ScopeName,
+        SensitiveFile, TaskMark,
     };
 
     // SAFETY: repr(C), no padding (checked by the zerocopy derive), any bit pattern is valid.
@@ -47,6 +50,10 @@ mod pod {
     unsafe impl aya::Pod for Grants {}
     // SAFETY: as above.
     unsafe impl aya::Pod for RecordedValue {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for ActKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Repeats {}
     // SAFETY: as above.
     unsafe impl aya::Pod for LevelTable {}
     // SAFETY: as above.

@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use bulkhead_abi::{CountKey, Rule, Verdict};
+use bulkhead_abi::{CountKey, Fate, Rule, Verdict};
 use bulkhead_policy::{
     catalogue::{self, Severity},
     event::{Action, CaptureFile, Cause, Event, Kind, Response, Text},
@@ -195,7 +195,7 @@ impl Responder {
     /// What was lost before this agent began has been answered by the one before, as far as it
     /// could: a container that was thawed since is not frozen for it again.
     pub(crate) fn take_as_answered(&mut self, counts: &[(CountKey, u64)]) {
-        self.lost = counts.iter().filter(|(key, _)| key.delivered == 0).copied().collect();
+        self.lost = counts.iter().filter(|(key, _)| is_lost(key)).copied().collect();
     }
 
     /// Verdicts whose records found no room: the counts tell whose they were.
@@ -204,7 +204,7 @@ impl Responder {
         counts: &[(CountKey, u64)],
         workloads: &Workloads,
     ) -> Vec<Response> {
-        let asks = |key: &CountKey| key.delivered == 0 && key.verdict == Verdict::Freeze as u8;
+        let asks = |key: &CountKey| key.verdict == Verdict::Freeze as u8 && is_lost(key);
         let mut new = HashMap::new();
         let mut told = Vec::new();
         for (key, count) in counts.iter().filter(|(key, _)| asks(key)) {
@@ -385,4 +385,10 @@ fn write(listed: &Listed<'_>, workloads: &Workloads, freeze: bool) -> Result<(),
     let directory = freezer::directory(listed, workloads);
     freezer::write(&directory, listed.cgroup, freeze)
         .map_err(|source| FreezeError::Write { path: directory.join(freezer::CONTROL), source })
+}
+
+/// Whether the record of these acts never reached an agent. A fate that a later build has written is
+/// taken for it: rather one freeze too many than one too few.
+fn is_lost(key: &CountKey) -> bool {
+    Fate::from_u8(key.fate).is_none_or(Fate::is_lost)
 }

@@ -1,11 +1,13 @@
 //! From the kernel's records to events: decode, name, hand on. And from the kernel's counts to what
-//! was lost on the way.
+//! was repeated, and what was lost on the way.
 
 mod loss;
 mod recorder;
+mod repeats;
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use bulkhead_abi::ActKey;
 use bulkhead_policy::{
     decode::{self, Record},
     event::{Architecture, Context, Event, Kind, Malformed, Names},
@@ -14,18 +16,19 @@ use jiff::Timestamp;
 
 pub(crate) use loss::Losses;
 pub(crate) use recorder::Recorder;
+pub(crate) use repeats::{Reading, Repeated};
 
-use crate::kernel::Records;
+use crate::kernel::Verdicts;
 
 /// The reading end of the verdicts, and what it takes to tell them.
 pub(crate) struct Watch {
-    records: Records,
+    records: Verdicts,
     node: String,
     boot: Timestamp,
     recorder: Option<Recorder>,
 }
 
-/// What one look at the ring brought.
+/// What one look at the rings brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Drained {
     /// Records that were there.
@@ -35,8 +38,8 @@ pub(crate) struct Drained {
 }
 
 impl Watch {
-    /// A watch over this ring. `boot` is the wall clock's time at boot.
-    pub(crate) fn new(records: Records, node: &str, boot: Timestamp) -> Self {
+    /// A watch over these rings. `boot` is the wall clock's time at boot.
+    pub(crate) fn new(records: Verdicts, node: &str, boot: Timestamp) -> Self {
         Self { records, node: node.to_owned(), boot, recorder: None }
     }
 
@@ -45,7 +48,7 @@ impl Watch {
         self.recorder = Some(recorder);
     }
 
-    /// What becomes readable when the kernel side wakes its reader: at once for refusals.
+    /// What becomes readable when the kernel side wakes its reader: at once for what is critical.
     pub(crate) fn wake(&self) -> std::io::Result<OwnedFd> {
         self.records.as_fd().try_clone_to_owned()
     }
@@ -60,8 +63,19 @@ impl Watch {
         self.boot = boot;
     }
 
-    /// Makes events of all records that are there. What cannot be read becomes an event too.
-    pub(crate) fn drain(&mut self, names: &dyn Names, mut take: impl FnMut(Event)) -> Drained {
+    /// The wall clock's time at boot.
+    pub(crate) fn boot(&self) -> Timestamp {
+        self.boot
+    }
+
+    /// Makes events of one turn of records: all that are critical, and some of the others; none
+    /// means that none is left. What cannot be read becomes an event too. An act comes with what
+    /// its repeats are counted by.
+    pub(crate) fn turn(
+        &mut self,
+        names: &dyn Names,
+        mut take: impl FnMut(Event, Option<ActKey>),
+    ) -> Drained {
         let context = Context {
             node: &self.node,
             boot: self.boot,
@@ -70,24 +84,25 @@ impl Watch {
         };
         let mut drained = Drained::default();
         let recorder = &mut self.recorder;
-        self.records.drain(|bytes| {
+        self.records.turn(|bytes| {
             if let Some(recorder) = recorder {
                 recorder.keep(bytes);
             }
-            let event = to_event(bytes, &context);
+            let (event, key) = to_event(bytes, &context);
             drained.events += 1;
-            drained.acts += u64::from(matches!(event.kind, Kind::Act(_)));
-            take(event);
+            drained.acts += u64::from(key.is_some());
+            take(event, key);
         });
         drained
     }
 }
 
 /// One record, told. Pure: the replay tests call it with recorded bytes.
-pub(crate) fn to_event(bytes: &[u8], context: &Context<'_>) -> Event {
-    let malformed = |part| Event::new(Timestamp::now(), context.node, Kind::Malformed(part));
+pub(crate) fn to_event(bytes: &[u8], context: &Context<'_>) -> (Event, Option<ActKey>) {
+    let malformed =
+        |part| (Event::new(Timestamp::now(), context.node, Kind::Malformed(part)), None);
     match decode::decode(bytes) {
-        Ok(Record::Act(act)) => Event::of_act(&act, context),
+        Ok(Record::Act(act)) => (Event::of_act(&act, context), Some(act.key())),
         Ok(Record::CgroupMade(_) | Record::CgroupGone(_)) => malformed(Malformed {
             reason: "wrong_ring",
             message: "a lifecycle record came through the ring of verdicts".to_owned(),

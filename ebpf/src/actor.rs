@@ -5,7 +5,7 @@ use bulkhead_abi::{Identity, TaskState};
 
 use crate::{
     kernel::{self, Cgroup, Task},
-    maps::{STATE, STATE_MOVED, STATE_OVERFLOW, TASKS, entry_of},
+    maps::{STATE, STATE_MOVED, STATE_OVERFLOW, TASKS, entry_of, entry_or_host},
 };
 
 /// A workload's process that is doing something.
@@ -85,10 +85,7 @@ fn inherited(cgroup: Cgroup) -> Identity {
     match STATE.get(STATE_OVERFLOW) {
         Some(1) => {
             let ancestor = nearest_entry(kernel::address_of(cgroup.0));
-            match entry_of(ancestor) {
-                Some(identity) => *identity,
-                None => Identity::HOST,
-            }
+            entry_or_host(ancestor)
         }
         _ => Identity::HOST,
     }

@@ -13,7 +13,7 @@ use crate::{
     kernel::{self, Arguments, Cgroup, Object, Task},
     maps::{
         CGROUPS, GRANTS, LIFECYCLE, SCOPES, STATE, STATE_LIFECYCLE_LOST, STATE_MOVED,
-        STATE_OVERFLOW, TASKS, entry_of,
+        STATE_OVERFLOW, TASKS, entry_of, entry_or_host,
     },
     record,
     settle::{Site, TaskTarget, add_one, on_task},
@@ -53,10 +53,7 @@ fn tp_cgroup_rmdir(context: *mut core::ffi::c_void) -> i32 {
         return 0;
     }
     let id = cgroup.id();
-    let identity = match entry_of(id) {
-        Some(identity) => *identity,
-        None => Identity::HOST,
-    };
+    let identity = entry_or_host(id);
     // Absent is as good as removed.
     let _absent = (CGROUPS.remove(id), GRANTS.remove(id));
     match LIFECYCLE.reserve::<CgroupGone>(0) {
@@ -218,10 +215,7 @@ fn mover() -> Option<Actor> {
 /// could refuse it; the opening of `cgroup.procs` is refused in `hooks/files.rs`.)
 #[inline(always)]
 fn keep_origin(mover: &Actor, task: Task, cgroup: u64) {
-    let owner = match entry_of(cgroup) {
-        Some(identity) => *identity,
-        None => Identity::HOST,
-    };
+    let owner = entry_or_host(cgroup);
     if cgroups::is_own(&mover.identity, mover.home, &owner, cgroup) {
         return;
     }

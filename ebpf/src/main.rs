@@ -5,6 +5,7 @@
 //! actor      who is it: the current cgroup's entry; nothing found means the host, and the end
 //! settle     the level's verdict: count it, report it, refuse it
 //! generation whose turn it is while one build relieves another
+//! gate       whether its record goes out: repeats are counted, floods are bounded
 //! lifecycle  cgroups made and removed, tasks placed, forked and executed: who is who
 //! recorder   which calls a container makes, while somebody records them
 //! ```
@@ -18,6 +19,7 @@
 mod actor;
 mod canary;
 mod generation;
+mod gate;
 mod hooks;
 mod kernel;
 mod lifecycle;

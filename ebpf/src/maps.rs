@@ -6,11 +6,11 @@ use aya_ebpf::{
     bindings::{BPF_F_NO_PREALLOC, BPF_LOCAL_STORAGE_GET_F_CREATE, bpf_map_type, task_struct},
     helpers::generated::bpf_task_storage_get,
     macros::map,
-    maps::{Array, HashMap, LpmTrie, RingBuf},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, RingBuf},
 };
 use bulkhead_abi::{
-    CountKey, Grants, Identity, LevelTable, MAX_LEVELS, MAX_RULES, ScopeName, SensitiveFile,
-    TaskMark,
+    ActKey, CountKey, Grants, Identity, LevelTable, MAX_LEVELS, MAX_RULES, Repeats, ScopeName,
+    SensitiveFile, TaskMark,
 };
 
 use crate::kernel::Task;
@@ -18,6 +18,15 @@ use crate::kernel::Task;
 /// cgroup id -> whose it is. The agent writes it; the kernel side adds the children.
 #[map]
 pub static CGROUPS: HashMap<u64, Identity> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// The entry of a cgroup, the host's where it has none.
+#[inline(always)]
+pub fn entry_or_host(cgroup: u64) -> Identity {
+    match entry_of(cgroup) {
+        Some(identity) => *identity,
+        None => Identity::HOST,
+    }
+}
 
 /// The entry of a cgroup.
 #[inline(always)]
@@ -65,9 +74,35 @@ pub static COUNTS: HashMap<CountKey, u64> = HashMap::with_max_entries(65_536, BP
 #[map]
 pub static UNCOUNTED: Array<u64> = Array::with_max_entries(MAX_RULES as u32, 0);
 
-/// Verdict records.
+/// Records of acts that are not critical. The reader looks of itself: nothing here wakes it.
 #[map]
-pub static EVENTS: RingBuf = RingBuf::with_byte_size(2 << 20, 0);
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
+/// Its size.
+pub const EVENTS_BYTES: u32 = 2 << 20;
+
+/// Records of critical acts: a ring that nothing else can fill. Each wakes the reader.
+#[map]
+pub static CRITICAL: RingBuf = RingBuf::with_byte_size(CRITICAL_BYTES, 0);
+/// Its size.
+pub const CRITICAL_BYTES: u32 = 4 << 20;
+
+/// Acts that were told a moment ago, and how often they were repeated since. The agent removes
+/// them. Only a record that went out makes an entry, so that a tenant's budget bounds its entries.
+#[map]
+pub static ACTS: HashMap<ActKey, Repeats> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Purse -> when it will be full (`bulkhead_guard::budget`). One that is forgotten was not used for
+/// long, and is full.
+#[map]
+pub static PURSES: LruHashMap<PurseKey, u64> = LruHashMap::with_max_entries(16_384, 0);
+
+/// Whose purse, and for what.
+#[repr(C)]
+pub struct PurseKey {
+    pub payer: u64,
+    pub purse: u32,
+    pub padding: u32,
+}
 
 /// Cgroups made and removed: a ring that no verdict can fill.
 #[map]

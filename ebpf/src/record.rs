@@ -7,7 +7,7 @@ use aya_ebpf::helpers::generated::{
 };
 use bulkhead_abi::{
     Effect, File, Header, Identity, Kind, PATH_LEN, Party, Phase, Relation, Rule, Rung,
-    SENSITIVE_NAME_LEN, SensitiveFile, Verdict, party_flag, record_flag,
+    SENSITIVE_NAME_LEN, SensitiveFile, Verdict, file_target, party_flag, record_flag,
 };
 
 use crate::kernel::{self, Task, TaskAddress};
@@ -27,6 +27,18 @@ pub struct Decision {
     pub effect: Effect,
     pub rung: Rung,
     pub phase: Phase,
+    /// Whether the record takes the lane that nothing else can fill.
+    pub critical: bool,
+}
+
+/// The system call that the current task is in, and whether it came through a 32-bit entry. Cgroup
+/// programs have no way to the registers.
+#[inline(always)]
+pub fn system_call(rung: Rung) -> (i32, bool) {
+    match rung {
+        Rung::Cgroup => (-1, false),
+        _ => Task::current().system_call(),
+    }
 }
 
 #[inline(always)]
@@ -38,11 +50,7 @@ pub unsafe fn fill_header(
 ) {
     // SAFETY: the caller gives a pointer into a record that it has reserved.
     unsafe {
-        // Cgroup programs have no way to the registers.
-        let (syscall, compat) = match decision.rung {
-            Rung::Cgroup => (-1, false),
-            _ => Task::current().system_call(),
-        };
+        let (syscall, compat) = system_call(decision.rung);
         (*header).time = bpf_ktime_get_boot_ns();
         (*header).arguments = arguments;
         (*header).syscall = syscall;
@@ -185,6 +193,13 @@ pub extern "C" fn fill_file(file: *mut File, dentry: u64) -> i32 {
         (*file).fstype = [0; 16];
     }
     0
+}
+
+/// What tells the file of a dentry from others, before there is a record.
+#[inline(always)]
+pub fn file_at(dentry: u64) -> [u64; 3] {
+    let (inode, device, magic, _mode, special) = kernel::inode_facts(kernel::dentry_inode(dentry));
+    file_target(inode, device, special, magic)
 }
 
 /// Fills a target of which only the device number is known.

@@ -4,15 +4,16 @@ use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_send_signal, maps::ring_buf::RingBufEntry,
 };
 use bulkhead_abi::{
-    CountKey, File, Identity, Kind, Lone, MAX_RULES, OnFile, OnTask, Phase, Relation, Rule, Rung,
-    TaskState, Verdict,
+    ActKey, CountKey, Fate, File, Identity, Kind, Lone, MAX_RULES, OnFile, OnTask, Phase, Relation,
+    Rule, Rung, TaskState, Verdict, process_target,
 };
 
 use crate::{
     actor::{self, Actor},
     generation::{self, Turn},
+    gate,
     kernel::Task,
-    maps::{COUNTS, EVENTS, LEVELS, UNCOUNTED},
+    maps::{COUNTS, LEVELS, UNCOUNTED},
     record::{self, Decision},
 };
 
@@ -42,8 +43,9 @@ pub struct TaskTarget {
 /// An act without a target.
 #[inline(always)]
 pub fn lone(actor: &Actor, rule: Rule, arguments: [u64; 3], site: Site) -> i32 {
-    settle(actor, rule, Relation::None, site, |decision| {
-        let Some(mut entry) = EVENTS.reserve::<Lone>(0) else { return false };
+    settle(actor, rule, Relation::None, site, arguments, |decision| {
+        let ring = gate::ring(decision.critical);
+        let Some(mut entry) = ring.reserve::<Lone>(0) else { return false };
         let lone = entry.as_mut_ptr();
         // SAFETY: `lone` points into the record that was reserved just above.
         unsafe {
@@ -65,8 +67,10 @@ pub fn on_task(
     arguments: [u64; 3],
     site: Site,
 ) -> i32 {
-    settle(actor, rule, relation, site, |decision| {
-        let Some(mut entry) = EVENTS.reserve::<OnTask>(0) else { return false };
+    let end = process_target(target.identity.container, target.cgroup, &arguments);
+    settle(actor, rule, relation, site, end, |decision| {
+        let ring = gate::ring(decision.critical);
+        let Some(mut entry) = ring.reserve::<OnTask>(0) else { return false };
         let act = entry.as_mut_ptr();
         // SAFETY: `act` points into the record that was reserved just above.
         unsafe {
@@ -80,17 +84,20 @@ pub fn on_task(
     })
 }
 
-/// An act on a file, mount or superblock. `fill` writes the target.
+/// An act on a file, mount or superblock. `which` tells it from others (`record::file_at` and its
+/// like); `fill` writes it into the record.
 #[inline(always)]
 pub fn on_file(
     actor: &Actor,
     rule: Rule,
     arguments: [u64; 3],
     site: Site,
+    which: [u64; 3],
     fill: impl FnOnce(*mut File),
 ) -> i32 {
-    settle(actor, rule, Relation::None, site, |decision| {
-        let Some(mut entry) = EVENTS.reserve::<OnFile>(0) else { return false };
+    settle(actor, rule, Relation::None, site, which, |decision| {
+        let ring = gate::ring(decision.critical);
+        let Some(mut entry) = ring.reserve::<OnFile>(0) else { return false };
         let act = entry.as_mut_ptr();
         // SAFETY: `act` points into the record that was reserved just above.
         unsafe {
@@ -122,6 +129,7 @@ fn settle(
     rule: Rule,
     relation: Relation,
     site: Site,
+    target: [u64; 3],
     report: impl FnOnce(&Decision) -> bool,
 ) -> i32 {
     let Some(table) = LEVELS.get(u32::from(actor.identity.slot)) else { return PASS };
@@ -138,15 +146,55 @@ fn settle(
         Turn::Relieved if cgroup_program => return REFUSE,
         Turn::Relieved | Turn::Leads => {}
     }
-    let decision = Decision { rule, relation, verdict, effect, rung: site.rung, phase: site.phase };
-    let delivered = report(&decision);
-    count(actor, &decision, delivered);
+    let critical = table.is_critical(rule, verdict);
+    let decision =
+        Decision { rule, relation, verdict, effect, rung: site.rung, phase: site.phase, critical };
+    let fate = tell(actor, &decision, target, report);
+    count(actor, &decision, fate);
     if matches!(verdict, Verdict::Kill) && !cgroup_program {
         // SAFETY: a helper without pointers. It fails only for kernel threads and init, which
         // have no place in a workload; the refusal below holds either way.
         let _unsent = unsafe { bpf_send_signal(SIGKILL) };
     }
     if matches!(effect, bulkhead_abi::Effect::Denied) { REFUSE } else { PASS }
+}
+
+/// Has the act told, if it is to be.
+#[inline(always)]
+fn tell(
+    actor: &Actor,
+    decision: &Decision,
+    target: [u64; 3],
+    report: impl FnOnce(&Decision) -> bool,
+) -> i32 {
+    let (syscall, compat) = record::system_call(decision.rung);
+    let key = ActKey {
+        target,
+        container: counted_as(actor),
+        tenant: actor.identity.tenant,
+        syscall,
+        rule: decision.rule as u16,
+        relation: decision.relation as u8,
+        verdict: decision.verdict as u8,
+        effect: decision.effect as u8,
+        phase: decision.phase as u8,
+        compat: u8::from(compat),
+        padding: 0,
+    };
+    let fate = gate::admit(&key, gate::payer(&actor.identity), u32::from(decision.critical));
+    if fate != Fate::Delivered as i32 {
+        return fate;
+    }
+    if !report(decision) {
+        return Fate::NoRoom as i32;
+    }
+    gate::told(&key);
+    fate
+}
+
+#[inline(always)]
+fn counted_as(actor: &Actor) -> u64 {
+    if actor.identity.container == 0 { actor.cgroup } else { actor.identity.container }
 }
 
 #[inline(always)]
@@ -162,28 +210,23 @@ unsafe fn fill_actor(party: *mut bulkhead_abi::Party, actor: &Actor) {
     }
 }
 
-/// Refusals wake the reader at once; the rest waits for its next look.
+/// What is critical wakes the reader at once; the rest waits for its next look.
 #[inline(always)]
 fn submit<T: 'static>(entry: RingBufEntry<T>, decision: &Decision) {
-    let quiet = !decision.verdict.refuses();
-    entry.submit(if quiet { u64::from(BPF_RB_NO_WAKEUP) } else { 0 });
+    entry.submit(if decision.critical { 0 } else { u64::from(BPF_RB_NO_WAKEUP) });
 }
 
 /// Counts, whether or not the record found room.
 #[inline(always)]
-fn count(actor: &Actor, decision: &Decision, delivered: bool) {
+fn count(actor: &Actor, decision: &Decision, fate: i32) {
     let key = CountKey {
-        container: if actor.identity.container == 0 {
-            actor.cgroup
-        } else {
-            actor.identity.container
-        },
+        container: counted_as(actor),
         tenant: actor.identity.tenant,
         rule: decision.rule as u16,
         relation: decision.relation as u8,
         verdict: decision.verdict as u8,
         effect: decision.effect as u8,
-        delivered: u8::from(delivered),
+        fate: fate as u8,
         padding: [0; 6],
     };
     if COUNTS.get_ptr_mut(key).is_none() {

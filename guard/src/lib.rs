@@ -6,6 +6,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod capabilities;
 pub mod cgroups;
 pub mod devices;

@@ -30,6 +30,47 @@ pub struct Act {
     pub target: Target,
 }
 
+impl Act {
+    /// What the kernel side counts its repeats by.
+    pub fn key(&self) -> abi::ActKey {
+        let identity = &self.actor.identity;
+        let decision = &self.decision;
+        abi::ActKey {
+            target: self.target.key(&decision.arguments),
+            container: if identity.container == 0 { self.actor.cgroup } else { identity.container },
+            tenant: identity.tenant,
+            syscall: decision.syscall.map_or(-1, u32::cast_signed),
+            rule: decision.rule as u16,
+            relation: decision.relation as u8,
+            verdict: decision.verdict as u8,
+            effect: decision.effect as u8,
+            phase: decision.phase as u8,
+            compat: u8::from(decision.compat),
+            padding: 0,
+        }
+    }
+}
+
+impl Target {
+    fn key(&self, arguments: &[u64; 3]) -> [u64; 3] {
+        match self {
+            Self::None => *arguments,
+            Self::Task(end) => abi::process_target(end.identity.container, end.cgroup, arguments),
+            // The kernel side knows the name alone.
+            Self::File(file) if file.inode == 0 && file.special_device == 0 => {
+                let mut name = [0; abi::SENSITIVE_NAME_LEN];
+                for (to, from) in name.iter_mut().zip(path(&file.path, file.path_start)) {
+                    *to = *from;
+                }
+                abi::name_target(file.magic, &name)
+            }
+            Self::File(file) => {
+                abi::file_target(file.inode, file.device, file.special_device, file.magic)
+            }
+        }
+    }
+}
+
 /// What an act is on.
 #[derive(Clone, Debug)]
 pub enum Target {

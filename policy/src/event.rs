@@ -10,6 +10,7 @@ mod names;
 mod operation;
 mod party;
 mod refused_call;
+mod repeats;
 mod response;
 mod syscall;
 mod text;
@@ -27,6 +28,7 @@ pub use self::{
     operation::{Argument, Operation},
     party::{Attribution, Binary, Parent, Party, Process},
     refused_call::RefusedCall,
+    repeats::{Count, Repeater, Repeats},
     response::{Action, CaptureFile, Cause, Response},
     syscall::{Architecture, Syscall},
     text::Text,
@@ -66,6 +68,8 @@ pub struct Meta {
 pub enum Kind {
     /// A guard rule matched.
     Act(Box<Act>),
+    /// The same act again and again.
+    Repeats(Box<Repeats>),
     /// Records that will never be in the log.
     Loss(Loss),
     /// A record that could not be read.
@@ -147,11 +151,13 @@ pub struct Loss {
 }
 
 /// Where records can be lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossPlace {
     /// The ring between kernel and agent was full.
     KernelRing,
+    /// The tenant sent more than its budget in the kernel.
+    TenantBudget,
     /// The log could not be written for so long that its queue was full.
     EvidenceQueue,
 }

@@ -6,7 +6,7 @@ use bulkhead_abi::{LevelTable, Relation, Rule, Verdict};
 
 use crate::{
     capability::{self, Capabilities},
-    catalogue::{self, RuleInfo, Target},
+    catalogue::{self, RuleInfo, Severity, Target},
     configuration::{
         CapabilityLimits, Ceiling, Fault, FieldPath, LevelDefinition, Problem, Refused,
         RelationVerdicts, RuleVerdict, nearest, read_definition,
@@ -141,9 +141,15 @@ impl Level {
     /// A rule without a target gives its one verdict in every column, and a target whose owner
     /// cannot be told counts as a stranger, so that no column reads as off by oversight. Only what
     /// a process rule says of the container itself is off.
+    ///
+    /// Refusals of rules of severity high and critical are critical acts: their records take the ring
+    /// that nothing else can fill.
     pub fn table(&self) -> LevelTable {
         let mut table = LevelTable { ceiling: self.ceiling.bits(), ..LevelTable::OFF };
         for row in catalogue::ALL {
+            if row.severity >= Severity::High {
+                table.set_critical(row.rule);
+            }
             for &relation in Relation::ALL {
                 let asked = match (row.target, relation) {
                     (Target::Nothing, _) => Relation::None,
@@ -271,6 +277,9 @@ pub fn strictest(tables: impl IntoIterator<Item = LevelTable>) -> LevelTable {
             }
         }
         strict.ceiling &= table.ceiling;
+        for (strict, bits) in strict.critical.iter_mut().zip(table.critical) {
+            *strict |= bits;
+        }
         strict
     })
 }

@@ -7,14 +7,15 @@ use aya::{
     maps::{Array, HashMap, LpmTrie, MapData, RingBuf, lpm_trie::Key},
 };
 use bulkhead_abi::{
-    CountKey, Grants, Identity, LevelTable, MAX_RULES, Rule, ScopeName, SensitiveFile,
+    ActKey, CountKey, Grants, Identity, LevelTable, MAX_RULES, Repeats, Rule, ScopeName,
+    SensitiveFile,
 };
 
 use bulkhead_guard::files;
 use bulkhead_policy::sensitive;
 
 use super::{
-    KnownTenant, LoadError, Records,
+    KnownTenant, LoadError, LossKey, Records, Verdicts,
     ladder::Ladder,
     links::Links,
     load::{self, Loaded, Maps, Placement},
@@ -64,7 +65,8 @@ pub(crate) struct Guard {
     pub(super) state: Array<MapData, u64>,
     scopes: LpmTrie<MapData, ScopeName, Identity>,
     sensitive: HashMap<MapData, SensitiveFile, u32>,
-    events: Option<Records>,
+    acts: HashMap<MapData, ActKey, Repeats>,
+    events: Option<Verdicts>,
     lifecycle: Option<Records>,
     ladder: Ladder,
 }
@@ -84,6 +86,7 @@ impl Guard {
         hold: Hold,
     ) -> Result<Self, LoadError> {
         let events: RingBuf<_> = maps.take("EVENTS")?;
+        let critical: RingBuf<_> = maps.take("CRITICAL")?;
         let lifecycle: RingBuf<_> = maps.take("LIFECYCLE")?;
         let mut guard = Self {
             hold,
@@ -94,8 +97,9 @@ impl Guard {
             uncounted: maps.take("UNCOUNTED")?,
             scopes: maps.take("SCOPES")?,
             sensitive: maps.take("SENSITIVE")?,
+            acts: maps.take("ACTS")?,
             state,
-            events: Some(Records::new(events)),
+            events: Some(Verdicts::new(critical, events)),
             lifecycle: Some(Records::new(lifecycle)),
             ladder,
         };
@@ -123,8 +127,8 @@ impl Guard {
         &self.ladder
     }
 
-    /// The ring of verdicts; the second call has none.
-    pub(crate) fn take_events(&mut self) -> Option<Records> {
+    /// The rings of verdicts; the second call has none.
+    pub(crate) fn take_events(&mut self) -> Option<Verdicts> {
         self.events.take()
     }
 
@@ -220,6 +224,19 @@ impl Guard {
         }
     }
 
+    /// The acts that were told a moment ago, and how often they were repeated.
+    pub(crate) fn acts(&self) -> Result<Vec<(ActKey, Repeats)>, MapError> {
+        self.acts.iter().collect::<Result<_, _>>().map_err(map_error("read the repeated acts"))
+    }
+
+    /// Forgets an act that was told so long ago that nothing more is counted with it.
+    pub(crate) fn forget_act(&mut self, key: &ActKey) -> Result<(), MapError> {
+        match self.acts.remove(key) {
+            Err(error) if !is_absent(&error) => Err(map_error("forget an act")(error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Verdicts for which the count map had no room, by rule.
     pub(crate) fn uncounted(&self) -> Result<Vec<(Rule, u64)>, MapError> {
         let mut lost = Vec::new();
@@ -292,7 +309,7 @@ impl Guard {
     }
 
     /// Remembers that the log has heard of so many.
-    pub(crate) fn remember_told(&mut self, of: (u32, u16), count: u64) -> Result<(), MapError> {
+    pub(crate) fn remember_told(&mut self, of: LossKey, count: u64) -> Result<(), MapError> {
         match &mut self.hold {
             Hold::Process { .. } => Ok(()),
             Hold::Pinned(succession) => {

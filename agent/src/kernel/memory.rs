@@ -3,12 +3,13 @@
 //!
 //! ```text
 //! TENANTS  number -> name and slot: identities and counts know tenants by number, levels by slot
-//! TOLD     tenant and rule -> records lost, as far as the log has heard of it
+//! TOLD     tenant, rule and reason -> records lost, as far as the log has heard of it
 //! ```
 
 use std::path::Path;
 
 use aya::maps::{HashMap, Map, MapData, MapError};
+use bulkhead_abi::Fate;
 
 use super::version;
 
@@ -33,8 +34,11 @@ pub(crate) struct KnownTenant {
     pub(crate) slot: Option<u16>,
 }
 
-/// By tenant and rule, how many lost records the log has heard of.
-pub(crate) type ToldLosses = Vec<((u32, u16), u64)>;
+/// A tenant's number, a rule's, and what became of its records.
+pub(crate) type LossKey = (u32, u16, Fate);
+
+/// How many lost records the log has heard of.
+pub(crate) type ToldLosses = Vec<(LossKey, u64)>;
 
 /// The two maps.
 pub(super) struct Memory {
@@ -79,12 +83,21 @@ impl Memory {
     }
 
     pub(super) fn told(&self) -> Result<ToldLosses, MapError> {
-        let key = |key: u64| ((key >> 16) as u32, key as u16);
-        self.told.iter().map(|entry| entry.map(|(packed, count)| (key(packed), count))).collect()
+        let read = |entry: Result<(u64, u64), MapError>| match entry {
+            Ok((packed, count)) => Fate::from_u8(packed as u8)
+                .map(|fate| Ok((((packed >> 24) as u32, (packed >> 8) as u16, fate), count))),
+            Err(error) => Some(Err(error)),
+        };
+        self.told.iter().filter_map(read).collect()
     }
 
-    pub(super) fn set_told(&mut self, of: (u32, u16), count: u64) -> Result<(), MapError> {
-        self.told.insert((u64::from(of.0) << 16) | u64::from(of.1), count, 0)
+    pub(super) fn set_told(
+        &mut self,
+        (tenant, rule, fate): LossKey,
+        count: u64,
+    ) -> Result<(), MapError> {
+        let packed = (u64::from(tenant) << 24) | (u64::from(rule) << 8) | u64::from(fate as u8);
+        self.told.insert(packed, count, 0)
     }
 }
 

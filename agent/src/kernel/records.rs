@@ -1,8 +1,12 @@
-//! A ring of records, as bytes.
+//! Rings of records, as bytes.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use aya::maps::{MapData, RingBuf};
+
+/// Records of the common ring that are taken before the critical ring is looked at again. One takes
+/// the agent some ten to a hundred microseconds.
+const TURN: usize = 64;
 
 /// The reading end of a ring.
 pub(crate) struct Records {
@@ -23,6 +27,17 @@ impl Records {
         }
         count
     }
+
+    /// The next records, up to a turn of them.
+    fn turn(&mut self) -> Vec<Vec<u8>> {
+        let mut records = Vec::new();
+        while records.len() < TURN
+            && let Some(record) = self.ring.next()
+        {
+            records.push(record.to_vec());
+        }
+        records
+    }
 }
 
 impl AsRawFd for Records {
@@ -34,5 +49,52 @@ impl AsRawFd for Records {
 impl AsFd for Records {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ring.as_fd()
+    }
+}
+
+/// The two rings of verdicts.
+pub(crate) struct Verdicts {
+    critical: Records,
+    other: Records,
+}
+
+impl Verdicts {
+    pub(super) fn new(critical: RingBuf<MapData>, other: RingBuf<MapData>) -> Self {
+        Self { critical: Records::new(critical), other: Records::new(other) }
+    }
+
+    /// Hands one turn of records to `take`: every critical one, and then some of the others, and
+    /// says how many there were; none means that both rings are empty.
+    ///
+    /// What happened later is never told before a critical act, so that whoever has read a record
+    /// has read everything critical before it.
+    pub(crate) fn turn(&mut self, mut take: impl FnMut(&[u8])) -> usize {
+        let mut count = self.critical.drain(&mut take);
+        let others = self.other.turn();
+        if !others.is_empty() {
+            count += self.critical.drain(&mut take);
+        }
+        for record in &others {
+            take(record);
+        }
+        count + others.len()
+    }
+
+    /// Hands every record that is there to `take`.
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(&[u8])) -> usize {
+        let mut count = 0;
+        loop {
+            match self.turn(&mut take) {
+                0 => return count,
+                more => count += more,
+            }
+        }
+    }
+}
+
+/// What becomes readable at a critical record; the others wake nobody.
+impl AsFd for Verdicts {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.critical.as_fd()
     }
 }

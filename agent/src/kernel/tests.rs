@@ -7,7 +7,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use bulkhead_abi::{Identity, LevelTable, Relation, Rule, Verdict, identity_flag};
+use bulkhead_abi::{ActKey, Fate, Identity, LevelTable, Relation, Rule, Verdict, identity_flag};
+use bulkhead_policy::decode::{self, Record};
 
 use super::Guard;
 use crate::node::cgroupfs::CgroupTree;
@@ -104,31 +105,74 @@ fn finish(mut child: Held) {
     child.0.wait().unwrap();
 }
 
-fn signals(scene: &Scene) -> (u64, u64) {
+/// Signals by what became of their records.
+fn fates(scene: &Scene, fate: Fate) -> u64 {
     let counts = scene.guard.counts().unwrap();
-    let of = |delivered| {
-        counts
-            .iter()
-            .filter(|(key, _)| key.rule == Rule::Signal as u16 && key.delivered == delivered)
-            .map(|(_, count)| count)
-            .sum()
-    };
-    (of(1), of(0))
+    let these =
+        counts.iter().filter(|(key, _)| key.rule == Rule::Signal as u16 && key.fate == fate as u8);
+    these.map(|(_, count)| count).sum()
+}
+
+/// Signals that were told, by themselves or with one that was the same, and those that were not.
+fn signals(scene: &Scene) -> (u64, u64) {
+    let of = |fate| fates(scene, fate);
+    (of(Fate::Delivered) + of(Fate::Repeated), of(Fate::NoRoom) + of(Fate::OverBudget))
+}
+
+fn flood(scene: &Scene, commands: &str) {
+    let script =
+        format!("exec sh -c 'i=0; while [ $i -lt 3000 ]; do {commands}; i=$((i+1)); done'");
+    finish(shell(&scene.actor, &script));
+}
+
+/// Every record in the rings, and how many are acts that met `rule`.
+fn drained(scene: &mut Scene, rule: Rule) -> u64 {
+    let mut acts = 0;
+    let mut events = scene.guard.take_events().unwrap();
+    events.drain(|bytes| match decode::decode(bytes).unwrap() {
+        Record::Act(act) => acts += u64::from(act.decision.rule == rule),
+        other => panic!("{other:?}"),
+    });
+    acts
 }
 
 #[test]
-fn a_full_ring_loses_no_count_and_is_counted() {
-    let Some(mut scene) = scene("ring") else { return };
+fn the_same_act_again_is_counted_with_the_one_that_was_told() {
+    let Some(mut scene) = scene("repeats") else { return };
     let target = victim(&scene.target);
     let pid = target.0.id();
-    let script =
-        format!("exec sh -c 'i=0; while [ $i -lt 6000 ]; do kill -URG {pid}; i=$((i+1)); done'");
-    finish(shell(&scene.actor, &script));
-    let (delivered, lost) = signals(&scene);
-    assert_eq!(delivered + lost, 6_000);
-    assert!(lost > 0, "the ring has room for fewer");
+    flood(&scene, &format!("kill -URG {pid}; kill -CONT {pid}"));
+    assert_eq!(fates(&scene, Fate::Delivered) + fates(&scene, Fate::Repeated), 6_000);
+    assert!(fates(&scene, Fate::Delivered) >= 2, "a signal of each kind is told");
+    let acts = scene.guard.acts().unwrap();
+    let repeats: u64 = acts.iter().map(|(_, repeats)| repeats.count).sum();
+    assert_eq!((acts.len(), repeats), (2, fates(&scene, Fate::Repeated)));
+    let told: Vec<ActKey> = acts.iter().map(|(key, _)| *key).collect();
     let mut events = scene.guard.take_events().unwrap();
-    assert_eq!(events.drain(|_| {}) as u64, delivered);
+    events.drain(|bytes| match decode::decode(bytes).unwrap() {
+        Record::Act(act) => assert!(told.contains(&act.key()), "{:?} in {told:?}", act.key()),
+        other => panic!("{other:?}"),
+    });
+}
+
+#[test]
+fn a_tenant_over_its_budget_loses_no_count() {
+    let Some(mut scene) = scene("budget") else { return };
+    let cgroups: Vec<Cgroup> = (0..100).map(|n| scene.target.child(&n.to_string())).collect();
+    for cgroup in &cgroups {
+        scene.guard.set_identity(cgroup.id, identity(cgroup.id, 60_002)).unwrap();
+    }
+    let victims: Vec<Held> = cgroups.iter().map(victim).collect();
+    let pids: Vec<String> = victims.iter().map(|held| held.0.id().to_string()).collect();
+    // Signals that end nobody: SIGCHLD, SIGCONT, SIGURG, SIGWINCH. Each to each is another act.
+    let pids = pids.join(" ");
+    let all = format!("for s in 17 18 23 28; do for p in {pids}; do kill -$s $p; done; done");
+    finish(shell(&scene.actor, &format!("exec sh -c '{all}; {all}'")));
+    let (told, lost) = signals(&scene);
+    assert_eq!(told + lost, 800);
+    let (delivered, over) = (fates(&scene, Fate::Delivered), fates(&scene, Fate::OverBudget));
+    assert!(delivered >= 256 && over > 0, "{delivered} told, {over} over the budget");
+    assert_eq!(drained(&mut scene, Rule::Signal), delivered);
 }
 
 #[test]

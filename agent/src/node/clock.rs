@@ -44,6 +44,13 @@ pub(crate) fn boot_time() -> Result<Timestamp, ClockError> {
     Ok(best.map_or(Timestamp::UNIX_EPOCH, |(_, zero)| zero))
 }
 
+/// Now, by the clock of the kernel's time stamps: nanoseconds since boot.
+pub(crate) fn since_boot() -> Result<u64, ClockError> {
+    let now = read("CLOCK_BOOTTIME", ClockId::CLOCK_BOOTTIME)?;
+    // A clock that counts from the boot is not negative and does not overflow in 500 years.
+    Ok(u64::try_from(now.as_nanos()).unwrap_or_default())
+}
+
 fn read(name: &'static str, clock: ClockId) -> Result<SignedDuration, ClockError> {
     let time = clock_gettime(clock).map_err(|source| ClockError::Read { name, source })?;
     let nanoseconds = i32::try_from(time.tv_nsec()).unwrap_or_default();

@@ -8,6 +8,9 @@ use bulkhead_abi::{Effect, Grants, Identity, LevelTable, Relation, Rule, Rung, V
 pub(crate) trait Engine {
     /// Says who a cgroup belongs to.
     fn name_cgroup(&mut self, cgroup: u64, identity: Identity) -> anyhow::Result<()>;
+    /// Makes what the next trial does new: otherwise it would be counted with what was the same in
+    /// the one before, instead of told.
+    fn forget_acts(&mut self) -> anyhow::Result<()>;
 
     /// Says which devices a container has been granted.
     fn grant(&mut self, container: u64, grants: &Grants) -> anyhow::Result<()>;
@@ -53,6 +56,10 @@ pub(crate) struct Sighting {
 pub(crate) struct Unguarded;
 
 impl Engine for Unguarded {
+    fn forget_acts(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+
     fn name_cgroup(&mut self, _cgroup: u64, _identity: Identity) -> anyhow::Result<()> {
         Ok(())
     }

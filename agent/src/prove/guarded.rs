@@ -3,25 +3,25 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::Context;
-use bulkhead_abi::{Grants, Identity, LevelTable, Rule, Rung};
+use bulkhead_abi::{Fate, Grants, Identity, LevelTable, Rule, Rung};
 use bulkhead_policy::decode::{self, Record};
 
 use super::{
     actor::now,
     engine::{Engine, Sighting},
 };
-use crate::kernel::{Guard, Records};
+use crate::kernel::{Guard, Verdicts};
 
-/// A guard that this process loaded for itself, and its ring.
+/// A guard that this process loaded for itself, and its rings.
 pub(crate) struct Guarded {
     guard: Guard,
-    events: Records,
+    events: Verdicts,
 }
 
 impl Guarded {
-    /// Takes a guard whose ring nobody has taken.
+    /// Takes a guard whose rings nobody has taken.
     pub(crate) fn new(mut guard: Guard) -> anyhow::Result<Self> {
-        let events = guard.take_events().context("somebody else reads the guard's ring")?;
+        let events = guard.take_events().context("somebody else reads the guard's rings")?;
         Ok(Self { guard, events })
     }
 }
@@ -33,6 +33,13 @@ impl Engine for Guarded {
 
     fn grant(&mut self, container: u64, grants: &Grants) -> anyhow::Result<()> {
         Ok(self.guard.set_grants(container, Some(grants))?)
+    }
+
+    fn forget_acts(&mut self) -> anyhow::Result<()> {
+        for (act, _) in self.guard.acts()? {
+            self.guard.forget_act(&act)?;
+        }
+        Ok(())
     }
 
     fn forget_cgroup(&mut self, cgroup: u64) -> anyhow::Result<()> {
@@ -51,7 +58,9 @@ impl Engine for Guarded {
 
     fn lost(&mut self) -> anyhow::Result<u64> {
         let counts = self.guard.counts()?;
-        Ok(counts.iter().filter(|(key, _)| key.delivered == 0).map(|(_, count)| count).sum())
+        let lost =
+            counts.iter().filter(|(key, _)| Fate::from_u8(key.fate).is_none_or(Fate::is_lost));
+        Ok(lost.map(|(_, count)| count).sum())
     }
 
     fn rung(&self, rule: Rule) -> Rung {

@@ -110,6 +110,7 @@ impl Bench<'_> {
         if let Some(reason) = self.hindrance(behaviour, promise) {
             return Ok((Act::Unavailable(reason), Vec::new()));
         }
+        self.engine.forget_acts()?;
         let steps = prop::steps(behaviour.props, self.stage.scratch())?;
         let scene = self.stage.scene(relation);
         let cgroup: &Cgroup = if guarded { self.stage.actor() } else { self.stage.outside() };

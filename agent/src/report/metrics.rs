@@ -6,7 +6,7 @@ mod tenants;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bulkhead_abi::{CountKey, Rule, Rung};
+use bulkhead_abi::{CountKey, Fate, Rule, Rung};
 use bulkhead_policy::{catalogue, pressure::Stall};
 use prometheus::{
     Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
@@ -35,6 +35,7 @@ pub(crate) struct Metrics {
     uncounted: IntCounterVec,
     delivered: IntCounter,
     lost: IntCounterVec,
+    repeated: IntCounterVec,
     malformed: IntCounterVec,
     containers: IntGaugeVec,
     control_rung: IntGaugeVec,
@@ -101,7 +102,12 @@ impl Metrics {
             )?,
             lost: new.counters(
                 "bulkhead_events_lost_total",
-                "Records that found no room in the ring; their acts are counted all the same.",
+                "Acts whose record never left the kernel: no room, or over the tenant's budget.",
+                &["rule", "tenant", "reason"],
+            )?,
+            repeated: new.counters(
+                "bulkhead_events_repeated_total",
+                "Acts counted with one before that was the same, instead of told by themselves.",
                 &["rule", "tenant"],
             )?,
             malformed: new.counters(
@@ -255,8 +261,16 @@ impl Metrics {
                 increase.effect.as_str(),
             ];
             self.verdicts.with_label_values(&labels).inc_by(increase.by);
-            if !increase.delivered {
-                self.lost.with_label_values(&[increase.rule.id, &tenant]).inc_by(increase.by);
+            match increase.fate {
+                Fate::Delivered => {}
+                Fate::Repeated => {
+                    let labels = [increase.rule.id, &tenant];
+                    self.repeated.with_label_values(&labels).inc_by(increase.by);
+                }
+                lost @ (Fate::NoRoom | Fate::OverBudget) => {
+                    let labels = [increase.rule.id, &tenant, lost.as_str()];
+                    self.lost.with_label_values(&labels).inc_by(increase.by);
+                }
             }
         });
         if unreadable > 0 {

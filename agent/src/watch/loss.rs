@@ -1,51 +1,58 @@
-//! What the ring had no room for. The kernel counts it by tenant and rule; the log hears of it.
+//! What did not go through the rings: no room, or more than the tenant's budget. The kernel counts it
+//! by tenant and rule; the log hears of it.
 
 use std::collections::{BTreeMap, HashMap};
 
-use bulkhead_abi::{CountKey, Rule};
+use bulkhead_abi::{CountKey, Fate, Rule};
 use bulkhead_policy::{
     catalogue,
     event::{Event, Kind, Loss, LossPlace, Names, Text},
 };
 use jiff::Timestamp;
 
-/// Losses already told, by tenant and rule.
+use crate::kernel::LossKey;
+
+/// Losses already told, by tenant, rule and reason.
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
-    told: HashMap<(u32, u16), u64>,
+    told: HashMap<LossKey, u64>,
 }
 
 /// What a reading of the counts brought.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    /// An event for each tenant and rule that has lost records since the last reading.
+    /// An event for each tenant, rule and reason that has lost records since the last reading.
     pub(crate) events: Vec<Event>,
     /// How many each of those has lost by now.
-    pub(crate) counts: Vec<((u32, u16), u64)>,
+    pub(crate) counts: Vec<(LossKey, u64)>,
 }
 
 impl Losses {
     /// Goes on where an earlier agent stopped.
-    pub(crate) fn recover(told: impl IntoIterator<Item = ((u32, u16), u64)>) -> Self {
+    pub(crate) fn recover(told: impl IntoIterator<Item = (LossKey, u64)>) -> Self {
         Self { told: told.into_iter().collect() }
     }
 
-    /// What has been lost since the last reading.
+    /// What has been lost since the last reading, by tenant, rule and reason.
     pub(crate) fn tell(
         &mut self,
         counts: &[(CountKey, u64)],
         names: &dyn Names,
         node: &str,
     ) -> Told {
-        let mut lost: BTreeMap<(u32, u16), u64> = BTreeMap::new();
-        for (key, count) in counts.iter().filter(|(key, _)| key.delivered == 0) {
-            *lost.entry((key.tenant, key.rule)).or_default() += count;
+        let mut lost: BTreeMap<LossKey, u64> = BTreeMap::new();
+        for (key, count) in counts {
+            let Some(fate) = Fate::from_u8(key.fate).filter(|fate| fate.is_lost()) else {
+                continue;
+            };
+            *lost.entry((key.tenant, key.rule, fate)).or_default() += count;
         }
         let mut news = Told::default();
         for (of, count) in lost {
             let before = self.told.insert(of, count).unwrap_or(0);
             if count > before {
-                news.events.push(event(of.0, of.1, count - before, names, node));
+                let loss = loss(of, count - before, names);
+                news.events.push(Event::new(Timestamp::now(), node, Kind::Loss(loss)));
                 news.counts.push((of, count));
             }
         }
@@ -53,15 +60,22 @@ impl Losses {
     }
 }
 
-fn event(tenant: u32, rule: u16, count: u64, names: &dyn Names, node: &str) -> Event {
-    let loss = Loss {
-        place: LossPlace::KernelRing,
+/// Where a lost record was lost.
+fn place(fate: Fate) -> LossPlace {
+    match fate {
+        Fate::OverBudget => LossPlace::TenantBudget,
+        Fate::NoRoom | Fate::Delivered | Fate::Repeated => LossPlace::KernelRing,
+    }
+}
+
+fn loss((tenant, rule, fate): LossKey, count: u64, names: &dyn Names) -> Loss {
+    Loss {
+        place: place(fate),
         count,
         last_sequence: None,
         rule: Rule::from_u16(rule).map(|rule| catalogue::info(rule).id),
         tenant: names.tenant(tenant).map(Text::new),
-    };
-    Event::new(Timestamp::now(), node, Kind::Loss(loss))
+    }
 }
 
 #[cfg(test)]
@@ -69,7 +83,7 @@ mod tests {
     use super::*;
     use bulkhead_policy::event::Nobody;
 
-    fn count(tenant: u32, delivered: u8, count: u64) -> (CountKey, u64) {
+    fn count(tenant: u32, fate: Fate, count: u64) -> (CountKey, u64) {
         let key = CountKey {
             container: 1,
             tenant,
@@ -77,7 +91,7 @@ mod tests {
             relation: 4,
             verdict: 2,
             effect: 1,
-            delivered,
+            fate: fate as u8,
             padding: [0; 6],
         };
         (key, count)
@@ -96,17 +110,37 @@ mod tests {
     #[test]
     fn each_loss_is_told_once() {
         let mut losses = Losses::default();
-        let first = [count(1, 1, 50), count(1, 0, 3), count(2, 0, 4)];
+        let first = [
+            count(1, Fate::Delivered, 50),
+            count(1, Fate::Repeated, 60),
+            count(1, Fate::NoRoom, 3),
+            count(2, Fate::NoRoom, 4),
+        ];
         assert_eq!(told(&losses.tell(&first, &Nobody, "n")), [3, 4]);
         assert!(told(&losses.tell(&first, &Nobody, "n")).is_empty());
-        let second = [count(1, 0, 5), count(2, 0, 4)];
+        let second = [count(1, Fate::NoRoom, 5), count(2, Fate::NoRoom, 4)];
         assert_eq!(told(&losses.tell(&second, &Nobody, "n")), [2]);
     }
 
     #[test]
     fn the_next_agent_tells_only_what_this_one_has_not() {
-        let first = Losses::default().tell(&[count(1, 0, 3)], &Nobody, "n");
+        let first = Losses::default().tell(&[count(1, Fate::NoRoom, 3)], &Nobody, "n");
         let mut next = Losses::recover(first.counts);
-        assert_eq!(told(&next.tell(&[count(1, 0, 5)], &Nobody, "n")), [2]);
+        assert_eq!(told(&next.tell(&[count(1, Fate::NoRoom, 5)], &Nobody, "n")), [2]);
+    }
+
+    #[test]
+    fn a_full_ring_and_a_used_up_budget_are_told_apart() {
+        let mut losses = Losses::default();
+        let reading = [count(1, Fate::NoRoom, 3), count(1, Fate::OverBudget, 4)];
+        let events = losses.tell(&reading, &Nobody, "n").events;
+        let places: Vec<_> = events
+            .iter()
+            .filter_map(|event| match &event.kind {
+                Kind::Loss(loss) => Some((loss.place, loss.count)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(places, [(LossPlace::KernelRing, 3), (LossPlace::TenantBudget, 4)]);
     }
 }

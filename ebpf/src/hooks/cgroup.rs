@@ -5,7 +5,9 @@
 //! from the workload here. It opens no block device and writes no sysctl that has a rule.
 
 use aya_ebpf::{bindings, helpers::generated::bpf_sysctl_get_name};
-use bulkhead_abi::{Phase, Rung, SENSITIVE_NAME_LEN, SensitiveFile};
+use bulkhead_abi::{
+    Phase, Rung, SENSITIVE_NAME_LEN, SensitiveFile, file_target, name_target,
+};
 use bulkhead_guard::{files, mounts::PROC_SUPER_MAGIC};
 
 use crate::{
@@ -45,7 +47,8 @@ fn cgroup_device(context: *mut bindings::bpf_cgroup_dev_ctx) -> i32 {
     let Some(actor) = Actor::by_cgroup() else { return ALLOW };
     // linux/fs.h: FMODE_READ is 1, FMODE_WRITE 2: half of the access bits.
     let numbers = [0, u64::from(access >> 1), 0];
-    answer(on_file(&actor, rule, numbers, SITE, |file| {
+    let which = file_target(0, 0, device, 0);
+    answer(on_file(&actor, rule, numbers, SITE, which, |file| {
         // SAFETY: `on_file` gives a pointer into the record that it has reserved.
         unsafe { record::fill_device(file, mode, device) };
     }))
@@ -71,7 +74,8 @@ fn cgroup_sysctl(context: *mut bindings::bpf_sysctl) -> i32 {
     let Some(value) = sensitive(&key) else { return ALLOW };
     let access = if write { files::FMODE_WRITE } else { 1 };
     let Some(rule) = files::unpack(value, access) else { return ALLOW };
-    answer(on_file(&actor, rule, [0, u64::from(access), 0], SITE, |file| {
+    let (numbers, which) = ([0, u64::from(access), 0], name_target(key.magic, &key.name));
+    answer(on_file(&actor, rule, numbers, SITE, which, |file| {
         // SAFETY: `on_file` gives a pointer into the record that it has reserved.
         unsafe { record::fill_name(file, &key) };
     }))

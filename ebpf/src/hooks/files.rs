@@ -1,7 +1,7 @@
 //! Sensitive kernel files and devices, at every open. The only hook on a hot path: what the inode
 //! and the superblock say decides before anything is looked up.
 
-use bulkhead_abi::{Identity, Phase, Rule, Rung, SENSITIVE_NAME_LEN, SensitiveFile};
+use bulkhead_abi::{Phase, Rule, Rung, SENSITIVE_NAME_LEN, SensitiveFile};
 use bulkhead_guard::{
     cgroups,
     files::{self, Class},
@@ -11,7 +11,7 @@ use super::programs;
 use crate::{
     actor::Actor,
     kernel::{self, Arguments, OpenFile},
-    maps::{entry_of, sensitive},
+    maps::{entry_or_host, sensitive},
     record,
     settle::{PASS, Site, on_file},
 };
@@ -45,8 +45,9 @@ fn file_open(arguments: Arguments, rung: Rung) -> i32 {
     let Some(rule) = rule else { return PASS };
     // One place reports for all classes: each copy of it would cost the verifier and the stack.
     let numbers = [u64::from(file.flags()), u64::from(file.mode()), 0];
-    on_file(&actor, rule, numbers, Site { rung, phase: Phase::Done }, |target| {
-        record::fill_file(target, file.dentry());
+    let (site, dentry) = (Site { rung, phase: Phase::Done }, file.dentry());
+    on_file(&actor, rule, numbers, site, record::file_at(dentry), |target| {
+        record::fill_file(target, dentry);
     })
 }
 
@@ -71,10 +72,7 @@ fn kernel_file(file: OpenFile, magic: u64) -> Option<Rule> {
 fn cgroup_file(file: OpenFile, actor: &Actor) -> Option<Rule> {
     let directory = kernel::dentry_inode(kernel::dentry_parent(file.dentry()));
     let cgroup = kernel::inode_number(directory);
-    let owner = match entry_of(cgroup) {
-        Some(identity) => *identity,
-        None => Identity::HOST,
-    };
+    let owner = entry_or_host(cgroup);
     let own = cgroups::is_own(&actor.identity, actor.home, &owner, cgroup);
     if own { None } else { Some(Rule::CgroupControl) }
 }

@@ -1,6 +1,6 @@
 //! Mounts by mount(2) and by the new interface, pivot_root, chroot.
 
-use bulkhead_abi::{File, Phase, Rule, Rung};
+use bulkhead_abi::{File, Phase, Rule, Rung, file_target};
 use bulkhead_guard::mounts;
 
 use super::programs;
@@ -29,8 +29,9 @@ fn sb_mount(arguments: Arguments, rung: Rung) -> i32 {
     let source = kernel::read_string::<8>(arguments.number(0));
     let rule = mounts::of_mount(flags, &fstype, &source);
     let site = Site { rung, phase: Phase::Attempted };
-    on_file(&actor, rule, [flags, 0, 0], site, |file| {
-        record::fill_file(file, kernel::path_dentry(arguments.number(1)));
+    let dentry = kernel::path_dentry(arguments.number(1));
+    on_file(&actor, rule, [flags, 0, 0], site, record::file_at(dentry), |file| {
+        record::fill_file(file, dentry);
         // SAFETY: `on_file` gives a pointer into the record that it has reserved.
         unsafe { (*file).fstype = fstype };
     })
@@ -42,7 +43,8 @@ fn sb_kern_mount(arguments: Arguments, rung: Rung) -> i32 {
     let Some(actor) = Actor::current() else { return PASS };
     let superblock = Superblock::at(arguments.number(0));
     let rule = mounts::of_superblock(superblock.magic, superblock.on_block_device);
-    on_file(&actor, rule, [0; 3], Site { rung, phase: Phase::Done }, |file| {
+    let site = Site { rung, phase: Phase::Done };
+    on_file(&actor, rule, [0; 3], site, superblock_target(superblock), |file| {
         fill_superblock(file, superblock);
     })
 }
@@ -59,9 +61,10 @@ fn sb_umount(arguments: Arguments, rung: Rung) -> i32 {
     let Some(actor) = Actor::current() else { return PASS };
     let site = Site { rung, phase: Phase::Done };
     let flags = arguments.number(1) & 0xffff_ffff;
-    on_file(&actor, Rule::Unmount, [flags, 0, 0], site, |file| {
-        let (superblock, _root) = kernel::mount_parts(arguments.number(0));
-        fill_superblock(file, Superblock::at(superblock));
+    let (superblock, _root) = kernel::mount_parts(arguments.number(0));
+    let superblock = Superblock::at(superblock);
+    on_file(&actor, Rule::Unmount, [flags, 0, 0], site, superblock_target(superblock), |file| {
+        fill_superblock(file, superblock);
     })
 }
 
@@ -80,9 +83,17 @@ fn path_chroot(arguments: Arguments, rung: Rung) -> i32 {
 #[inline(always)]
 fn on_path(path: u64, rule: Rule, flags: u64, site: Site) -> i32 {
     let Some(actor) = Actor::current() else { return PASS };
-    on_file(&actor, rule, [flags, 0, 0], site, |file| {
-        record::fill_file(file, kernel::path_dentry(path));
+    let dentry = kernel::path_dentry(path);
+    on_file(&actor, rule, [flags, 0, 0], site, record::file_at(dentry), |file| {
+        record::fill_file(file, dentry);
     })
+}
+
+/// What tells a superblock from others.
+#[inline(always)]
+fn superblock_target(superblock: Superblock) -> [u64; 3] {
+    let root = kernel::inode_number(kernel::dentry_inode(superblock.root));
+    file_target(root, superblock.device, 0, superblock.magic)
 }
 
 #[inline(always)]

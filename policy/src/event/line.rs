@@ -2,13 +2,16 @@
 
 use std::fmt;
 
-use super::{Act, Attribution, Event, Kind, Loss, Party, RefusedCall, Response, Target, Text};
+use super::{
+    Act, Attribution, Event, Kind, Loss, Party, RefusedCall, Repeats, Response, Target, Text,
+};
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3} ", self.meta.time)?;
         match &self.kind {
             Kind::Act(act) => write!(f, "{act}"),
+            Kind::Repeats(repeats) => write!(f, "{repeats}"),
             Kind::Loss(loss) => write!(f, "{loss}"),
             Kind::Malformed(malformed) => write!(f, "malformed record: {}", malformed.message),
             Kind::Repair(repair) => write!(f, "repaired {}: {}", repair.file, repair.message),
@@ -103,6 +106,27 @@ impl fmt::Display for Response {
     }
 }
 
+impl fmt::Display for Repeats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let effect = self.effect.as_str();
+        write!(f, "{effect} {} {} more times", self.rule.id, self.repeats)?;
+        match &self.actor.tenant {
+            Some(tenant) => write!(f, ": {tenant}")?,
+            None => f.write_str(": (unknown tenant)")?,
+        }
+        let pod = self.actor.pod.as_ref().and_then(|pod| pod.name.as_ref());
+        let container = self.actor.container.as_ref();
+        let container = container.and_then(|it| it.name.as_ref().or(it.id.as_ref()));
+        for part in [pod, container].into_iter().flatten() {
+            write!(f, "/{part}")?;
+        }
+        if let Some(of) = self.of {
+            write!(f, ", as event {of}")?;
+        }
+        write!(f, " [{}]", self.relation.as_str())
+    }
+}
+
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "lost {} records", self.count)?;
@@ -114,6 +138,7 @@ impl fmt::Display for Loss {
         }
         f.write_str(match self.place {
             super::LossPlace::KernelRing => ": the kernel's ring was full",
+            super::LossPlace::TenantBudget => ": the tenant has used up its budget",
             super::LossPlace::EvidenceQueue => ": the evidence log could not be written",
         })
     }

@@ -16,6 +16,14 @@ pub struct Evidence(PathBuf);
 pub struct Event(Value);
 
 impl Event {
+    /// The event of a line.
+    ///
+    /// # Errors
+    /// When it is no JSON.
+    pub fn parse(line: &str) -> Result<Self> {
+        serde_json::from_str(line).map(Self).with_context(|| format!("no JSON: {line}"))
+    }
+
     /// The text at a path of keys with dots between them, or nothing.
     #[must_use]
     pub fn text(&self, path: &str) -> &str {
@@ -100,9 +108,7 @@ impl Evidence {
             // What does not end with a line's end is being written.
             let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
             for line in whole.lines() {
-                let value =
-                    serde_json::from_str(line).with_context(|| format!("no JSON: {line}"))?;
-                events.push(Event(value));
+                events.push(Event::parse(line)?);
             }
         }
         events.sort_by_key(Event::sequence);

@@ -1,5 +1,6 @@
 //! The running agent: one loop that waits for records, time, the configuration and signals.
 
+mod acts;
 mod answers;
 mod calls;
 mod exceptions;
@@ -37,10 +38,10 @@ use crate::{
         http::{Readiness, Server},
         metrics::Metrics,
     },
-    respond::{Offence, Responder},
+    respond::Responder,
     settings::{Change, Watcher},
     verify::GuardCan,
-    watch::{Losses, Watch},
+    watch::{Losses, Repeated, Watch},
     workloads::Workloads,
     wrapper::Handout,
 };
@@ -55,7 +56,7 @@ pub(super) struct Service {
     guard: Guard,
     workloads: Workloads,
     watch: Watch,
-    /// Readable when a refusal has been recorded.
+    /// Readable when a critical act has been recorded.
     refusals: AsyncFd<OwnedFd>,
     lifecycle: AsyncFd<Records>,
     evidence: Evidence,
@@ -70,6 +71,7 @@ pub(super) struct Service {
     hardening: Hardening,
     losses: Losses,
     verification: Verification,
+    repeated: Repeated,
     lifecycle_lost: u64,
     overflow_told: bool,
     handout: Handout,
@@ -125,6 +127,7 @@ impl Service {
             hardening,
             losses,
             verification: Verification::default(),
+            repeated: Repeated::default(),
             lifecycle_lost,
             overflow_told: false,
             handout: Handout::in_directory(&settings.configuration.runtime_directory),
@@ -208,6 +211,7 @@ impl Service {
     /// What is there still goes into the log.
     fn end(mut self, message: &str) -> anyhow::Result<()> {
         self.take_events()?;
+        self.tell_repeats(true)?;
         self.notice("stopped", Severity::Low, message);
         let (flush, lost) = self.evidence.close();
         tell_flush(&flush);
@@ -241,21 +245,8 @@ impl Service {
     fn take_events(&mut self) -> anyhow::Result<()> {
         // A container's making was recorded before its first act: it is named before that is told.
         self.take_lifecycle()?;
-        let (evidence, metrics) = (&mut self.evidence, &self.metrics);
-        let verification = &mut self.verification;
-        let mut offences = Vec::new();
-        let drained = self.watch.drain(&self.workloads, |event| {
-            if let Kind::Malformed(malformed) = &event.kind {
-                metrics.malformed(malformed.reason);
-            }
-            verification.asked(&event);
-            let offence = Offence::of(&event);
-            let sequence = evidence.append(event);
-            offences.extend(offence.map(|offence| (sequence, offence)));
-        });
-        self.respond(&offences);
-        self.metrics.delivered(drained.acts);
-        if drained.events > 0 {
+        // Each turn brings what is critical first, and is written before the next.
+        while self.take_turn() > 0 {
             self.flush();
         }
         Ok(())
@@ -283,6 +274,7 @@ impl Service {
         for event in self.verification.tick(&self.workloads, metrics, node) {
             self.evidence.append(event);
         }
+        self.tell_repeats(false)?;
         self.flush();
         for (of, count) in lost.counts {
             self.guard.remember_told(of, count)?;

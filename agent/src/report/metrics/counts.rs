@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use bulkhead_abi::{CountKey, Effect, Relation, Rule, Verdict};
+use bulkhead_abi::{CountKey, Effect, Fate, Relation, Rule, Verdict};
 use bulkhead_policy::catalogue::{self, RuleInfo};
 
 use crate::kernel::NO_CONTAINER;
@@ -22,7 +22,7 @@ pub(super) struct Increase {
     pub(super) relation: Relation,
     pub(super) verdict: Verdict,
     pub(super) effect: Effect,
-    pub(super) delivered: bool,
+    pub(super) fate: Fate,
     pub(super) by: u64,
 }
 
@@ -77,7 +77,7 @@ fn read(key: &CountKey) -> Option<Increase> {
         relation: Relation::from_u8(key.relation)?,
         verdict: Verdict::from_u8(key.verdict)?,
         effect: Effect::from_u8(key.effect)?,
-        delivered: key.delivered != 0,
+        fate: Fate::from_u8(key.fate)?,
         by: 0,
     })
 }

@@ -1,6 +1,6 @@
 //! What a scrape shows.
 
-use bulkhead_abi::{Effect, Relation, Verdict};
+use bulkhead_abi::{Effect, Fate, Relation, Verdict};
 
 use super::{super::evidence::Flush, tenants::MAX_TENANTS, *};
 use crate::kernel::NO_CONTAINER;
@@ -22,7 +22,7 @@ fn value(metrics: &Metrics, series: &str) -> Option<f64> {
     line.rsplit(' ').next().unwrap().parse().ok()
 }
 
-fn key(container: u64, tenant: u32, rule: Rule, delivered: bool) -> CountKey {
+fn key(container: u64, tenant: u32, rule: Rule, fate: Fate) -> CountKey {
     CountKey {
         container,
         tenant,
@@ -30,7 +30,7 @@ fn key(container: u64, tenant: u32, rule: Rule, delivered: bool) -> CountKey {
         relation: Relation::CrossTenant as u8,
         verdict: Verdict::Deny as u8,
         effect: Effect::Denied as u8,
-        delivered: u8::from(delivered),
+        fate: fate as u8,
         padding: [0; 6],
     }
 }
@@ -45,7 +45,7 @@ const SIGNALS: &str = "bulkhead_verdicts_total{effect=\"denied\",relation=\"cros
 #[test]
 fn totals_add_up_containers_and_never_shrink() {
     let metrics = metrics();
-    let signal = |container| key(container, 1, Rule::Signal, true);
+    let signal = |container| key(container, 1, Rule::Signal, Fate::Delivered);
     metrics.fold_counts(&[(signal(1), 3), (signal(2), 4)], tenant);
     assert_eq!(value(&metrics, SIGNALS), Some(7.0));
     metrics.fold_counts(&[(signal(1), 3), (signal(2), 6)], tenant);
@@ -63,7 +63,7 @@ fn totals_add_up_containers_and_never_shrink() {
 #[test]
 fn what_moves_to_the_total_of_the_gone_is_counted_once() {
     let metrics = metrics();
-    let signal = |container| key(container, 1, Rule::Signal, true);
+    let signal = |container| key(container, 1, Rule::Signal, Fate::Delivered);
     metrics.fold_counts(&[(signal(1), 3), (signal(2), 4)], tenant);
     metrics.fold_counts(&[(signal(1), 5), (signal(NO_CONTAINER), 4)], tenant);
     assert_eq!(value(&metrics, SIGNALS), Some(9.0));
@@ -79,12 +79,20 @@ fn what_moves_to_the_total_of_the_gone_is_counted_once() {
 fn a_lost_record_is_a_counted_verdict_and_a_loss() {
     let metrics = metrics();
     metrics.fold_counts(
-        &[(key(1, 1, Rule::Signal, true), 2), (key(1, 1, Rule::Signal, false), 5)],
+        &[
+            (key(1, 1, Rule::Signal, Fate::Delivered), 2),
+            (key(1, 1, Rule::Signal, Fate::NoRoom), 5),
+            (key(1, 1, Rule::Signal, Fate::OverBudget), 6),
+            (key(1, 1, Rule::Signal, Fate::Repeated), 7),
+        ],
         tenant,
     );
-    assert_eq!(value(&metrics, SIGNALS), Some(7.0));
-    let lost = "bulkhead_events_lost_total{rule=\"BH-PROC-004\",tenant=\"acme\"}";
-    assert_eq!(value(&metrics, lost), Some(5.0));
+    assert_eq!(value(&metrics, SIGNALS), Some(20.0));
+    let labels = "rule=\"BH-PROC-004\",tenant=\"acme\"}";
+    let lost = |reason| format!("bulkhead_events_lost_total{{reason=\"{reason}\",{labels}");
+    assert_eq!(value(&metrics, &lost("no_room")), Some(5.0));
+    assert_eq!(value(&metrics, &lost("over_budget")), Some(6.0));
+    assert_eq!(value(&metrics, &format!("bulkhead_events_repeated_total{{{labels}")), Some(7.0));
     metrics.fold_uncounted(&[(Rule::Bpf, 3)]);
     metrics.fold_uncounted(&[(Rule::Bpf, 4)]);
     let uncounted = "bulkhead_verdicts_uncounted_total{rule=\"BH-BPF-001\"}";
@@ -94,7 +102,7 @@ fn a_lost_record_is_a_counted_verdict_and_a_loss() {
 #[test]
 fn a_count_that_cannot_be_read_is_told_once() {
     let metrics = metrics();
-    let odd = CountKey { effect: 77, ..key(1, 1, Rule::Signal, true) };
+    let odd = CountKey { effect: 77, ..key(1, 1, Rule::Signal, Fate::Delivered) };
     for count in 1..4 {
         metrics.fold_counts(&[(odd, count)], tenant);
     }
@@ -118,7 +126,7 @@ fn more_tenants_than_a_scrape_carries_share_one_label_and_it_says_so() {
 #[test]
 fn a_workload_without_a_known_tenant_is_no_tenant() {
     let metrics = metrics();
-    metrics.fold_counts(&[(key(9, 0, Rule::Signal, true), 1)], tenant);
+    metrics.fold_counts(&[(key(9, 0, Rule::Signal, Fate::Delivered), 1)], tenant);
     let series = SIGNALS.replace("acme", "_unidentified");
     assert_eq!(value(&metrics, &series), Some(1.0));
 }
@@ -164,7 +172,8 @@ fn exactly_one_rung_of_a_control_is_set() {
 #[test]
 fn every_metric_of_the_documentation_is_there_and_no_other() {
     let metrics = metrics();
-    metrics.fold_counts(&[(key(1, 1, Rule::Signal, false), 1)], tenant);
+    let signal = |fate| (key(1, 1, Rule::Signal, fate), 1);
+    metrics.fold_counts(&[signal(Fate::NoRoom), signal(Fate::Repeated)], tenant);
     metrics.fold_uncounted(&[(Rule::Bpf, 1)]);
     metrics.delivered(2);
     metrics.malformed("too_short");

@@ -1,0 +1,52 @@
+//! From the rings to the log: acts as they come, and how often they were repeated.
+
+use bulkhead_policy::event::Kind;
+
+use super::Service;
+use crate::{node::clock, respond::Offence, watch::Reading};
+
+impl Service {
+    /// Takes one turn of records into the log; none means that the rings are empty.
+    pub(super) fn take_turn(&mut self) -> u64 {
+        let (evidence, metrics) = (&mut self.evidence, &self.metrics);
+        let (verification, repeated) = (&mut self.verification, &mut self.repeated);
+        let mut offences = Vec::new();
+        let drained = self.watch.turn(&self.workloads, |event, key| {
+            if let Kind::Malformed(malformed) = &event.kind {
+                metrics.malformed(malformed.reason);
+            }
+            verification.asked(&event);
+            let offence = Offence::of(&event);
+            let sequence = evidence.append(event);
+            offences.extend(offence.map(|offence| (sequence, offence)));
+            if let Some(key) = key {
+                repeated.told(key, sequence);
+            }
+        });
+        self.respond(&offences);
+        self.metrics.delivered(drained.acts);
+        drained.events
+    }
+
+    /// Tells what was repeated: what is over, or all, before the end.
+    pub(super) fn tell_repeats(&mut self, all: bool) -> anyhow::Result<()> {
+        let acts = self.guard.acts()?;
+        let reading = Reading {
+            now: clock::since_boot()?,
+            boot: self.watch.boot(),
+            names: &self.workloads,
+            node: self.watch.node(),
+        };
+        let outcome = self.repeated.look(&acts, all, &reading);
+        for event in outcome.events {
+            self.evidence.append(event);
+        }
+        for key in outcome.over {
+            self.guard.forget_act(&key)?;
+        }
+        for _ in 0..outcome.unreadable {
+            self.metrics.malformed("act_key");
+        }
+        Ok(())
+    }
+}

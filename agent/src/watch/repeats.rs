@@ -1,0 +1,195 @@
+//! Acts that were the same again. The kernel side counts them with the one that it told; when its
+//! window is over, or the act was told anew, one event says how many there were.
+
+use std::collections::HashMap;
+
+use bulkhead_abi::{ActKey, Repeats, WINDOW, WINDOW_OVER};
+use bulkhead_policy::event::{self, Event, Names};
+use jiff::Timestamp;
+
+/// Beyond the end of a window, until no program of the kernel side can still be at work in it.
+const GRACE: u64 = 1_000_000_000;
+
+/// What the log has been told of.
+#[derive(Debug, Default)]
+pub(crate) struct Repeated {
+    acts: HashMap<ActKey, Known>,
+}
+
+/// One act that was told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// The event of the window whose repeats are counted.
+    of: Option<u64>,
+    /// The act's newest event.
+    newest: Option<u64>,
+    /// When that window began; 0 while no reading has shown it.
+    told: u64,
+    /// Repeats that the log has heard of.
+    count: u64,
+    /// Readings that did not have it.
+    absent: u8,
+}
+
+/// When a reading was made, and what makes names of its numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    /// Nanoseconds since boot.
+    pub(crate) now: u64,
+    /// The wall clock's time at boot.
+    pub(crate) boot: Timestamp,
+    /// Who the numbers stand for.
+    pub(crate) names: &'a dyn Names,
+    /// This node's name.
+    pub(crate) node: &'a str,
+}
+
+/// What is to be done after a reading.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// What to tell.
+    pub(crate) events: Vec<Event>,
+    /// Entries that the kernel side needs no more.
+    pub(crate) over: Vec<ActKey>,
+    /// Keys that no build of this agent wrote.
+    pub(crate) unreadable: u64,
+}
+
+impl Repeated {
+    /// An act has an event.
+    pub(crate) fn told(&mut self, key: ActKey, sequence: u64) {
+        let known = self.acts.entry(key).or_default();
+        known.of = known.of.or(Some(sequence));
+        known.newest = Some(sequence);
+    }
+
+    /// Looks at the kernel side's counts. With `all`, tells what is still being counted, too.
+    pub(crate) fn look(
+        &mut self,
+        counts: &[(ActKey, Repeats)],
+        all: bool,
+        reading: &Reading<'_>,
+    ) -> Outcome {
+        let mut outcome = Outcome::default();
+        for known in self.acts.values_mut() {
+            known.absent = known.absent.saturating_add(1);
+        }
+        for (key, count) in counts {
+            let known = self.acts.entry(*key).or_default();
+            known.absent = 0;
+            let age = reading.now.saturating_sub(count.told);
+            let again = known.told != 0 && known.told != count.told;
+            let more = count.count.saturating_sub(known.count);
+            if more > 0 && (all || again || age >= WINDOW) {
+                let first = if again { known.told } else { count.told };
+                let of = if again { known.of } else { known.newest };
+                let part = event::Count { of, repeats: more, first, last: count.last };
+                match event::Repeats::new(key, part, reading.boot, reading.names) {
+                    Some(repeats) => outcome.events.push(Event::new(
+                        Timestamp::now(),
+                        reading.node,
+                        repeats.into(),
+                    )),
+                    None => outcome.unreadable += 1,
+                }
+                known.count = count.count;
+            }
+            known.told = count.told;
+            known.of = known.newest;
+            if age >= WINDOW_OVER + GRACE && known.count == count.count {
+                outcome.over.push(*key);
+            }
+        }
+        for key in &outcome.over {
+            self.acts.remove(key);
+        }
+        // An act that has just been told may be on its way into the kernel's map.
+        self.acts.retain(|_, known| known.absent < 3);
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_abi::Rule;
+    use bulkhead_policy::event::{Kind, Nobody};
+
+    const START: u64 = 5_000_000_000;
+
+    fn key() -> ActKey {
+        ActKey {
+            target: [7, 9, 0],
+            container: 1,
+            tenant: 2,
+            syscall: 62,
+            rule: Rule::Signal as u16,
+            relation: 4,
+            verdict: 2,
+            effect: 1,
+            phase: 0,
+            compat: 0,
+            padding: 0,
+        }
+    }
+
+    fn look(repeated: &mut Repeated, told: u64, count: u64, now: u64) -> Outcome {
+        let counts = [(key(), Repeats { told, last: now, count })];
+        let boot = Timestamp::UNIX_EPOCH;
+        let reading = Reading { now, boot, names: &Nobody, node: "n" };
+        repeated.look(&counts, false, &reading)
+    }
+
+    /// Of which event, and how many.
+    fn said(outcome: &Outcome) -> Vec<(Option<u64>, u64)> {
+        let part = |event: &Event| match &event.kind {
+            Kind::Repeats(repeats) => Some((repeats.of, repeats.repeats)),
+            _ => None,
+        };
+        outcome.events.iter().filter_map(part).collect()
+    }
+
+    #[test]
+    fn repeats_are_told_once_when_their_window_is_over() {
+        let mut repeated = Repeated::default();
+        repeated.told(key(), 11);
+        assert!(said(&look(&mut repeated, START, 999, START + 1)).is_empty());
+        let over = START + WINDOW;
+        assert_eq!(said(&look(&mut repeated, START, 1_000, over)), [(Some(11), 1_000)]);
+        let outcome = look(&mut repeated, START, 1_000, over + 1);
+        assert!(said(&outcome).is_empty() && outcome.over.is_empty());
+    }
+
+    #[test]
+    fn an_act_that_is_told_anew_ends_the_window_before() {
+        let mut repeated = Repeated::default();
+        repeated.told(key(), 11);
+        look(&mut repeated, START, 5, START + 1);
+        repeated.told(key(), 12);
+        let again = START + WINDOW + 1;
+        assert_eq!(said(&look(&mut repeated, again, 7, again + 1)), [(Some(11), 7)]);
+        let outcome = look(&mut repeated, again, 10, again + WINDOW);
+        assert_eq!(said(&outcome), [(Some(12), 3)]);
+    }
+
+    #[test]
+    fn an_entry_goes_when_nobody_can_add_to_it_any_more() {
+        let mut repeated = Repeated::default();
+        repeated.told(key(), 11);
+        let outcome = look(&mut repeated, START, 4, START + WINDOW_OVER + GRACE);
+        assert_eq!((said(&outcome), outcome.over), (vec![(Some(11), 4)], vec![key()]));
+        assert!(repeated.acts.is_empty());
+    }
+
+    #[test]
+    fn what_the_kernel_side_does_not_keep_is_not_kept_here() {
+        let mut repeated = Repeated::default();
+        for n in 0..1_000 {
+            repeated.told(ActKey { target: [n, 0, 0], ..key() }, n);
+        }
+        for second in 0..3 {
+            look(&mut repeated, START, 0, START + second);
+        }
+        assert_eq!(repeated.acts.len(), 1, "the one that is there");
+    }
+}
