@@ -37,6 +37,8 @@ pub mod party_flag {
     pub const PATH_TRUNCATED: u16 = 4;
     /// The cgroup is a workload's.
     pub const WORKLOAD: u16 = 8;
+    /// A file's owner is known.
+    pub const OWNED: u16 = 16;
 }
 
 macro_rules! record {
@@ -61,6 +63,8 @@ record! {
         time: u64,
         /// Three numbers of the act whose meaning the rule gives (flags, family, capability, ...).
         arguments: [u64; 3],
+        /// What tells the target from others: [`crate::ActKey::target`].
+        target: [u64; 3],
         /// The system call the task is in, -1 where it is in none.
         syscall: i32,
         /// A [`crate::Rule`]; 0 in lifecycle records.
@@ -145,12 +149,15 @@ record! {
         mode: u32,
         /// Where the path begins in its buffer.
         path_start: u16,
-        /// [`party_flag::PATH_TRUNCATED`] or 0.
+        /// [`party_flag::PATH_TRUNCATED`], [`party_flag::OWNED`] or 0.
         flags: u16,
         /// The file system's type, where the act names one.
         fstype: [u8; 16],
         /// Not used. The verifier must see that a path's longest last step stays in the record.
-        reserved: [u64; 10],
+        reserved: [u64; 7],
+        /// Whose it is, where [`party_flag::OWNED`] is set: after the room that a path may seem to
+        /// need, and written after the path.
+        owner: Identity,
     }
 }
 

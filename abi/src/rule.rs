@@ -40,28 +40,71 @@ rules! {
     PivotRoot = 7,
     /// The root directory is changed.
     Chroot = 8,
+    /// A parameter of an old-style file system is set in a user namespace.
+    MountParameter = 9,
     /// A user namespace is made.
     UserNamespace = 20,
     /// A process is made in namespaces of its own.
     CloneNamespaces = 21,
     /// The namespaces of another process are entered or compared.
     JoinNamespaces = 22,
+    /// A namespace of another container is opened or received.
+    NamespaceDescriptor = 23,
     /// Another process is attached to, its memory or descriptors taken.
     ProcessAttach = 30,
     /// `/proc/PID/mem` of another process is opened.
     ProcessMemory = 31,
     /// What `/proc/PID` shows of another process alone is read.
     ProcessRead = 32,
+    /// A descriptor of another workload's file or socket is received.
+    DescriptorReceive = 33,
+    /// What `/proc/PID` shows everybody is read of another workload's process.
+    ProcessList = 34,
+    /// A unix socket of another workload is connected or sent to.
+    UnixConnect = 35,
+    /// A container runtime's or the kubelet's socket is connected.
+    RuntimeSocket = 36,
+    /// A System V shared memory, semaphore or message queue of another workload is used.
+    IpcObject = 37,
+    /// A kernel key or keyring of another workload is used.
+    KernelKey = 38,
     /// A signal to another process.
     Signal = 40,
     /// Resource limits of another process are set.
     ProcessLimits = 41,
     /// Scheduling, priority or memory placement of another process is set.
     ProcessPriority = 42,
+    /// A device by which user space serves the kernel or the node is opened: FUSE, loop, device
+    /// mapper, VFIO, uinput, vhost.
+    HostDevice = 43,
+    /// A program without a name is executed: a memfd, or a deleted file in memory.
+    FilelessExec = 45,
+    /// A program on a memory file system is executed.
+    MemoryExec = 46,
+    /// A program that is not in the image is executed: one in the writable layer.
+    DroppedExec = 47,
+    /// A program is started whose standard input and output are a network socket.
+    SocketShell = 48,
+    /// Writable memory is made executable.
+    WritableCode = 49,
     /// bpf(2).
     Bpf = 50,
     /// perf_event_open(2).
     PerfEvent = 51,
+    /// An io_uring is made.
+    IoUring = 52,
+    /// A userfaultfd is made.
+    Userfaultfd = 53,
+    /// A kernel module is loaded.
+    ModuleLoad = 54,
+    /// An act makes the kernel look for a module.
+    ModuleRequest = 55,
+    /// A kernel is loaded to be executed.
+    KernelImage = 56,
+    /// The clock of the node is set.
+    ClockSet = 57,
+    /// Whole mounts are watched, or other processes' opens are decided upon (fanotify).
+    FileWatch = 58,
     /// core_pattern is opened for writing.
     CorePattern = 60,
     /// A path that the kernel executes is opened for writing.
@@ -82,6 +125,22 @@ rules! {
     BlockDevice = 68,
     /// A control file of a cgroup outside one's own is opened for writing, or a process is put there.
     CgroupControl = 69,
+    /// A device node is made.
+    SpecialFile = 70,
+    /// A program that gives its caller more is made: set-user-id or file capabilities.
+    SuidCreated = 71,
+    /// A symbolic link into /proc that bears the name of a runtime's mount target.
+    MaskSymlink = 72,
+    /// A symbolic link is exchanged with another file in one step.
+    LinkExchange = 73,
+    /// A log below /var/log is emptied or removed.
+    LogTampering = 74,
+    /// A file is made where the system executes or trusts what it finds.
+    PersistenceDrop = 75,
+    /// A program is started in a directory that lies outside its mount namespace.
+    LeakedDirectory = 77,
+    /// A file outside one's mount namespace is opened for writing.
+    OutsideFile = 78,
     /// A kernel crypto socket (AF_ALG).
     SocketAlg = 80,
     /// A packet or raw socket.
@@ -90,8 +149,20 @@ rules! {
     SocketVsock = 82,
     /// A socket of a family that ordinary programs do not use.
     SocketRare = 83,
+    /// A netlink socket for IPsec.
+    NetlinkXfrm = 84,
+    /// A netlink socket for packet filters.
+    NetlinkNetfilter = 85,
+    /// The cloud's metadata service is connected.
+    MetadataService = 86,
+    /// The kubelet's, etcd's or API server's port is connected.
+    ControlPlane = 87,
     /// A capability above the level's ceiling is used.
     CapabilityCeiling = 100,
+    /// A process that is nobody's root becomes root without an exec.
+    CredentialRaise = 101,
+    /// A process makes capabilities effective that it held.
+    CapabilityRaise = 102,
     /// A device is opened that the runtime did not grant.
     DeviceNotGranted = 105,
 }

@@ -19,6 +19,8 @@ mod account;
 mod attach;
 mod btf;
 mod cgroup_link;
+#[cfg(test)]
+mod coverage;
 mod guard;
 mod hooks;
 mod ladder;

@@ -3,6 +3,7 @@
 //! ```text
 //! behaviour, acts   what is tried
 //! prop, stage       where: throw-away cgroups, private mounts, targets of our own
+//! lend              what a process that is acted on hands out
 //! child, play       each act in a fresh process; `actor` is what it is given and gives back
 //! engine, guarded   the guard, as prove uses it
 //! levels            which levels
@@ -27,6 +28,7 @@ mod cgroup;
 mod child;
 mod engine;
 mod guarded;
+mod lend;
 mod levels;
 mod module;
 mod outcome;

@@ -4,8 +4,8 @@ use aya_ebpf::helpers::bpf_get_current_cgroup_id;
 use bulkhead_abi::{Identity, TaskState};
 
 use crate::{
-    kernel::{self, Cgroup, Task},
-    maps::{STATE, STATE_MOVED, STATE_OVERFLOW, TASKS, entry_of, entry_or_host},
+    kernel::{self, Cgroup, Task, TaskAddress},
+    maps::{STATE, STATE_MOVED, STATE_OVERFLOW, TASKS, entry_of, entry_or_host, namespace_entry},
 };
 
 /// A workload's process that is doing something.
@@ -131,10 +131,39 @@ pub fn workload_of(task: Task) -> Option<Identity> {
 
 /// What has become of an entry since it was copied: its container may have been named.
 #[inline(always)]
-fn present(copied: &Identity) -> Identity {
+pub fn present(copied: &Identity) -> Identity {
     match entry_of(copied.container) {
         Some(identity) => *identity,
         None => *copied,
+    }
+}
+
+/// Whose a namespace is that the current task is not in itself; `None` where nobody has executed a program in it yet.
+#[inline(always)]
+pub fn owner_of_namespace(number: u32) -> Option<Identity> {
+    let owner = namespace_entry(number).map(present)?;
+    // A node's namespace that was given to the container (its network, say) is its own as well.
+    if is_in_namespace(number) == 1 { None } else { Some(owner) }
+}
+
+/// 1 where the current task is in the namespace of this number. A global function, for its stack.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn is_in_namespace(number: u32) -> i32 {
+    let task = TaskAddress(kernel::address_of(Task::current().0));
+    i32::from(task.namespaces().contains(&number))
+}
+
+/// Whose the cgroup at `address` is.
+#[inline(always)]
+pub fn identity_at(address: u64) -> Identity {
+    let entry = match (entry_of(Cgroup::id_copied(address)), STATE.get(STATE_OVERFLOW)) {
+        (None, Some(1)) => entry_of(nearest_entry(address)),
+        (entry, _) => entry,
+    };
+    match entry {
+        Some(identity) => *identity,
+        None => Identity::HOST,
     }
 }
 

@@ -3,12 +3,17 @@
 mod bpf;
 mod capabilities;
 mod cgroup;
+mod descriptors;
 mod devices;
+mod exec;
 mod files;
 mod mounts;
+mod names;
 mod namespaces;
+mod objects;
 mod processes;
 mod sockets;
+mod system;
 
 /// Makes the two programs of a decision: `lsm_HOOK`, whose answer counts, and `fentry_HOOK`, on
 /// the kernel function that calls the hook, whose answer cannot.

@@ -9,6 +9,12 @@ use core::{ffi::c_void, ptr};
 use aya_ebpf::{Global, helpers};
 use bulkhead_guard::capabilities::Credentials;
 
+mod files;
+mod sockets;
+
+pub use files::*;
+pub use sockets::*;
+
 macro_rules! statics {
     ($($symbol:ident: $structure:literal, $member:literal, $need:ident;)+) => {
         $(
@@ -62,6 +68,25 @@ impl Arguments {
         // SAFETY: the context of a traced function is an array of its arguments, and the verifier
         // refuses an index past it.
         unsafe { *self.0.cast::<u64>().add(index) }
+    }
+
+    /// Argument number `index`, a pointer to a kernel object, as a plain number: what global
+    /// functions take.
+    #[inline(always)]
+    pub fn address(self, index: usize) -> u64 {
+        address_of(self.object(index))
+    }
+
+    /// Argument number `index`, a pointer of a type that the kernel's BTF only declares, which the
+    /// verifier lets nobody read directly.
+    #[inline(always)]
+    pub fn untyped(self, index: u32) -> u64 {
+        let mut value = 0u64;
+        // SAFETY: the context is a traced function's, and the value has room for an argument. An
+        // argument that there is not leaves the zero.
+        let _absent =
+            unsafe { helpers::generated::bpf_get_func_arg(self.0, index, &raw mut value) };
+        value
     }
 
     /// Argument number `index`, a pointer to a kernel object.
@@ -217,6 +242,31 @@ impl TaskAddress {
         read_at(namespace.wrapping_add(u64::from(MNT_NS_COMMON.load())), &NS_COMMON_INUM)
     }
 
+    /// Numbers of its namespaces: mount, network, pid, IPC, UTS, cgroup and user.
+    #[inline(always)]
+    pub fn namespaces(self) -> [u32; 7] {
+        let nsproxy: u64 = read_at(self.0, &TASK_NSPROXY);
+        let number = |of: u64, common: &Global<u32>| -> u32 {
+            read_at(of.wrapping_add(u64::from(common.load())), &NS_COMMON_INUM)
+        };
+        [
+            number(read_at(nsproxy, &NSPROXY_MNT), &MNT_NS_COMMON),
+            number(read_at(nsproxy, &NSPROXY_NET), &NET_NS_COMMON),
+            number(read_at(nsproxy, &NSPROXY_PID), &PID_NS_COMMON),
+            number(read_at(nsproxy, &NSPROXY_IPC), &IPC_NS_COMMON),
+            number(read_at(nsproxy, &NSPROXY_UTS), &UTS_NS_COMMON),
+            number(read_at(nsproxy, &NSPROXY_CGROUP), &CGROUP_NS_COMMON),
+            number(read_at(self.credentials(), &CRED_USER_NS), &USER_NS_COMMON),
+        ]
+    }
+
+    /// Address of the cgroup in the default hierarchy.
+    #[inline(always)]
+    pub fn cgroup(self) -> u64 {
+        let set: u64 = read_at(self.0, &TASK_CGROUPS);
+        read_at(set, &CSS_SET_CGROUP)
+    }
+
     /// Address of the credentials.
     #[inline(always)]
     pub fn credentials(self) -> u64 {
@@ -310,151 +360,59 @@ impl Cgroup {
     }
 }
 
-/// A `struct file` that is being opened or passed.
-#[derive(Clone, Copy)]
-pub struct OpenFile(pub Object);
-
-impl OpenFile {
-    #[inline(always)]
-    pub fn inode(self) -> Inode {
-        Inode(field(self.0, &FILE_INODE))
-    }
-
-    #[inline(always)]
-    pub fn mode(self) -> u32 {
-        field(self.0, &FILE_MODE)
-    }
-
-    #[inline(always)]
-    pub fn flags(self) -> u32 {
-        field(self.0, &FILE_FLAGS)
-    }
-
-    /// Address of the dentry.
-    #[inline(always)]
-    pub fn dentry(self) -> u64 {
-        file_dentry(self.0 as u64)
-    }
-}
-
-/// Address of the dentry of the file at `address`.
+/// Whether a dentry of an overlay file system is in the upper layer: the flag that overlayfs keeps
+/// in the dentry's private word (OVL_E_UPPER_ALIAS), or, up to 6.4, behind it.
 #[inline(always)]
-pub fn file_dentry(address: u64) -> u64 {
-    path_dentry(address.wrapping_add(u64::from(FILE_PATH.load())))
+pub fn in_upper_layer(dentry: u64) -> bool {
+    let word: u64 = read_at(dentry, &DENTRY_PRIVATE);
+    let flags = if word < 4096 { word } else { read(word).unwrap_or_default() };
+    flags & 1 != 0
 }
 
-/// Address of the inode of the file at `address`.
+/// Number of the mount namespace in which a task's working directory lies, 0 for one in none.
 #[inline(always)]
-pub fn file_inode(address: u64) -> u64 {
-    read_at(address, &FILE_INODE)
+pub fn directory_namespace(task: u64) -> u32 {
+    let fs: u64 = read_at(task, &TASK_FS);
+    mount_namespace_of(path_mount(fs.wrapping_add(u64::from(FS_DIRECTORY.load()))))
 }
 
-/// Address of the dentry of the `struct path` at `address`.
+/// Flags of a `struct vm_area_struct`.
 #[inline(always)]
-pub fn path_dentry(address: u64) -> u64 {
-    read_at(address, &PATH_DENTRY)
+pub fn memory_flags(area: u64) -> u64 {
+    read_at(area, &VMA_FLAGS)
 }
 
-/// An inode that the verifier knows.
-#[derive(Clone, Copy)]
-pub struct Inode(pub Object);
-
-impl Inode {
-    #[inline(always)]
-    pub fn mode(self) -> u32 {
-        u32::from(field::<u16>(self.0, &INODE_MODE))
-    }
-
-    #[inline(always)]
-    pub fn device_number(self) -> u32 {
-        field(self.0, &INODE_RDEV)
-    }
-
-    #[inline(always)]
-    pub fn magic(self) -> u64 {
-        let superblock: Object = field(self.0, &INODE_SB);
-        field(superblock, &SB_MAGIC)
-    }
-}
-
-/// What a record says of an inode: number, device, magic, mode, device number.
+/// Real, effective and saved user id.
 #[inline(always)]
-pub fn inode_facts(inode: u64) -> (u64, u32, u64, u32, u32) {
-    let superblock: u64 = read_at(inode, &INODE_SB);
-    (
-        read_at(inode, &INODE_INO),
-        read_at(superblock, &SB_DEV),
-        read_at(superblock, &SB_MAGIC),
-        u32::from(read_at::<u16>(inode, &INODE_MODE)),
-        read_at(inode, &INODE_RDEV),
-    )
+pub fn user_ids(credentials: u64) -> [u32; 3] {
+    [
+        read_at(credentials, &CRED_UID),
+        read_at(credentials, &CRED_EUID),
+        read_at(credentials, &CRED_SUID),
+    ]
 }
 
-/// The number of the inode at `address`.
+/// Whether a mount context's file system takes its options the old way, and how deep the user
+/// namespace is that asks.
 #[inline(always)]
-pub fn inode_number(address: u64) -> u64 {
-    read_at(address, &INODE_INO)
+pub fn mount_context(context: u64) -> (bool, u32) {
+    let kind: u64 = read_at(context, &FS_CONTEXT_TYPE);
+    let namespace: u64 = read_at(context, &FS_CONTEXT_USER_NS);
+    let new_style: u64 = read_at(kind, &FS_TYPE_INIT);
+    (kind != 0 && new_style == 0, read_at(namespace, &USER_NS_LEVEL))
 }
 
-/// Links to the inode at `address`.
+/// Address of a `struct qstr`'s text.
 #[inline(always)]
-pub fn inode_links(address: u64) -> u32 {
-    read_at(address, &INODE_NLINK)
+pub fn text_of(name: u64) -> u64 {
+    read_at(name, &QSTR_NAME)
 }
 
-/// Address of a dentry's inode.
+/// Mode and superblock magic of the inode at `address`.
 #[inline(always)]
-pub fn dentry_inode(dentry: u64) -> u64 {
-    read_at(dentry, &DENTRY_INODE)
-}
-
-/// Address of a dentry's parent; a root is its own.
-#[inline(always)]
-pub fn dentry_parent(dentry: u64) -> u64 {
-    read_at(dentry, &DENTRY_PARENT)
-}
-
-/// Length and address of a dentry's own name.
-#[inline(always)]
-pub fn dentry_name(dentry: u64) -> (u32, u64) {
-    let name = dentry.wrapping_add(u64::from(DENTRY_NAME.load()));
-    (read_at(name, &QSTR_LEN), read_at(name, &QSTR_NAME))
-}
-
-/// A superblock, by address: magic, whether on a block device, device, address of its type's name
-/// and of its root dentry.
-#[derive(Clone, Copy)]
-pub struct Superblock {
-    pub magic: u64,
-    pub on_block_device: bool,
-    pub device: u32,
-    pub type_name: u64,
-    pub root: u64,
-}
-
-impl Superblock {
-    #[inline(always)]
-    pub fn at(address: u64) -> Self {
-        Self {
-            magic: read_at(address, &SB_MAGIC),
-            on_block_device: read_at::<u64>(address, &SB_BDEV) != 0,
-            device: read_at(address, &SB_DEV),
-            type_name: read_at(read_at(address, &SB_TYPE), &FS_TYPE_NAME),
-            root: read_at(address, &SB_ROOT),
-        }
-    }
-}
-
-/// Addresses of the superblock and of the root dentry of a mount.
-#[inline(always)]
-pub fn mount_parts(mount: u64) -> (u64, u64) {
-    (read_at(mount, &VFSMOUNT_SB), read_at(mount, &VFSMOUNT_ROOT))
-}
-
-/// Address of the file that an exec is about.
-#[inline(always)]
-pub fn program_file(bprm: u64) -> u64 {
-    read_at(bprm, &BPRM_FILE)
+pub fn mode_and_magic(inode: u64) -> (u32, u64) {
+    let (_, _, magic, mode, _) = inode_facts(inode);
+    (mode, magic)
 }
 
 /// The last eight bytes of a string of fewer than 256 bytes; 0 for a shorter one than eight.

@@ -10,10 +10,10 @@ use bulkhead_guard::{cgroups, setup};
 
 use crate::{
     actor::{self, Actor},
-    kernel::{self, Arguments, Cgroup, Object, Task},
+    kernel::{self, Arguments, Cgroup, Object, Task, TaskAddress},
     maps::{
-        CGROUPS, GRANTS, LIFECYCLE, SCOPES, STATE, STATE_LIFECYCLE_LOST, STATE_MOVED,
-        STATE_OVERFLOW, TASKS, entry_of, entry_or_host,
+        CGROUPS, GRANTS, LIFECYCLE, NAMESPACES, SCOPES, STATE, STATE_LIFECYCLE_LOST, STATE_MOVED,
+        STATE_OVERFLOW, TASKS, entry_of, entry_or_host, namespace_entry,
     },
     record,
     settle::{Site, TaskTarget, add_one, on_task},
@@ -138,6 +138,7 @@ fn tp_sched_process_exec(context: *mut core::ffi::c_void) -> i32 {
         }
     }
     set_origin(task);
+    claim_namespaces(task);
     0
 }
 
@@ -164,6 +165,37 @@ fn adopt(context: *mut IteratorContext) -> i32 {
     {
         mark(task, TaskState::Workload);
         set_origin(task);
+        claim_namespaces(task);
+    }
+    0
+}
+
+/// The namespaces that a workload executes programs in are its own, but those that are somebody
+/// else's already: its pod's, the node's, or another's that it has entered.
+#[inline(always)]
+fn claim_namespaces(task: Task) {
+    let Some(mark) = TASKS.get(task.leader()) else { return };
+    if mark.origin_known == 1 && mark.state == TaskState::Workload as u32 {
+        claim_for(kernel::address_of(task.0), mark.origin.container);
+    }
+}
+
+/// A global function, which the verifier looks at once. `task` is an address, `container` the id of
+/// a cgroup that has an entry.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn claim_for(task: u64, container: u64) -> i32 {
+    let Some(identity) = entry_of(container) else { return 0 };
+    for number in TaskAddress(task).namespaces() {
+        let taken = match namespace_entry(number) {
+            // A container that is gone owns nothing: the kernel gives its numbers out again.
+            Some(owner) => owner.is_host() || entry_of(owner.container).is_some(),
+            None => number == 0,
+        };
+        if !taken {
+            // Without room the namespace stays nobody's, and nothing is refused for its sake.
+            let _full = NAMESPACES.insert(number, identity, 0);
+        }
     }
     0
 }
@@ -231,6 +263,7 @@ fn keep_origin(mover: &Actor, task: Task, cgroup: u64) {
             mark.origin_known = 1;
         }
     }
+    let task = kernel::address_of(task.0);
     let target = TaskTarget { task, cgroup, identity: owner, setup: false };
     let site = Site { rung: Rung::Tracepoint, phase: Phase::Done };
     // A tracepoint refuses nothing: there is no answer to give.

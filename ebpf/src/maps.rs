@@ -50,6 +50,23 @@ pub fn grants_of(container: u64) -> Option<&'static Grants> {
     // SAFETY: as in `entry_of`.
     unsafe { GRANTS.get(container) }
 }
+/// Number of a namespace -> whose it is: the workload that first executed a program in it. The
+/// agent writes the node's own.
+#[map]
+pub static NAMESPACES: HashMap<u32, Identity> =
+    HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
+
+/// Whose a namespace is.
+#[inline(always)]
+pub fn namespace_entry(number: u32) -> Option<&'static Identity> {
+    // SAFETY: as in `entry_of`.
+    unsafe { NAMESPACES.get(number) }
+}
+
+/// Address of a kernel object that many can name (a key, a System V IPC object) -> the workload
+/// that made it. What the node made has no entry.
+#[map]
+pub static OBJECTS: LruHashMap<u64, Identity> = LruHashMap::with_max_entries(8_192, 0);
 
 /// slot -> verdicts and ceiling.
 #[map]

@@ -29,6 +29,8 @@ pub struct Decision {
     pub phase: Phase,
     /// Whether the record takes the lane that nothing else can fill.
     pub critical: bool,
+    /// On what ([`bulkhead_abi::ActKey::target`]).
+    pub target: [u64; 3],
 }
 
 /// The system call that the current task is in, and whether it came through a 32-bit entry. Cgroup
@@ -53,6 +55,7 @@ pub unsafe fn fill_header(
         let (syscall, compat) = system_call(decision.rung);
         (*header).time = bpf_ktime_get_boot_ns();
         (*header).arguments = arguments;
+        (*header).target = decision.target;
         (*header).syscall = syscall;
         (*header).rule = decision.rule as u16;
         (*header).kind = kind as u8;
@@ -86,18 +89,19 @@ pub unsafe fn fill_lifecycle_header(header: *mut Header, kind: Kind) {
     }
 }
 
-/// Fills one end of an act. `setup`: the task is the runtime's, not the workload's.
+/// Fills one end of an act. `task` is an address, 0 where there is no process; `setup`: the task is
+/// the runtime's, not the workload's.
 #[inline(always)]
 pub unsafe fn fill_party(
     party: *mut Party,
-    task: Task,
+    task: u64,
     cgroup: u64,
     identity: Identity,
     setup: bool,
 ) {
     // SAFETY: the caller gives a pointer into a record that it has reserved.
     unsafe {
-        fill_process(party, kernel::address_of(task.0));
+        fill_process(party, task);
         if setup {
             (*party).flags |= party_flag::SETUP;
         }
@@ -200,6 +204,23 @@ pub extern "C" fn fill_file(file: *mut File, dentry: u64) -> i32 {
 pub fn file_at(dentry: u64) -> [u64; 3] {
     let (inode, device, magic, _mode, special) = kernel::inode_facts(kernel::dentry_inode(dentry));
     file_target(inode, device, special, magic)
+}
+
+/// What tells a name in its directory from others: there may be no file there yet.
+#[inline(always)]
+pub fn name_at(dentry: u64) -> [u64; 3] {
+    let directory = file_at(kernel::dentry_parent(dentry));
+    [directory[0], directory[1], kernel::dentry_name_hash(dentry)]
+}
+
+/// Says whose a file is.
+#[inline(always)]
+pub unsafe fn fill_owner(file: *mut File, owner: Identity) {
+    // SAFETY: the caller gives a pointer into a record that it has reserved.
+    unsafe {
+        (*file).owner = owner;
+        (*file).flags |= party_flag::OWNED;
+    }
 }
 
 /// Fills a target of which only the device number is known.

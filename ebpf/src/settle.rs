@@ -8,11 +8,13 @@ use bulkhead_abi::{
     Rule, Rung, TaskState, Verdict, process_target,
 };
 
+use bulkhead_guard::setup;
+
 use crate::{
     actor::{self, Actor},
     generation::{self, Turn},
     gate,
-    kernel::Task,
+    kernel::{self, Task},
     maps::{COUNTS, LEVELS, UNCOUNTED},
     record::{self, Decision},
 };
@@ -34,7 +36,8 @@ pub struct Site {
 /// The target of an act on a process.
 #[derive(Clone, Copy)]
 pub struct TaskTarget {
-    pub task: Task,
+    /// Its address; 0 where the target is a thing that a workload made, and no process.
+    pub task: u64,
     pub cgroup: u64,
     pub identity: Identity,
     pub setup: bool,
@@ -95,7 +98,21 @@ pub fn on_file(
     which: [u64; 3],
     fill: impl FnOnce(*mut File),
 ) -> i32 {
-    settle(actor, rule, Relation::None, site, which, |decision| {
+    on_file_of(actor, rule, Relation::None, arguments, site, which, fill)
+}
+
+/// An act on a file that has an owner.
+#[inline(always)]
+pub fn on_file_of(
+    actor: &Actor,
+    rule: Rule,
+    relation: Relation,
+    arguments: [u64; 3],
+    site: Site,
+    which: [u64; 3],
+    fill: impl FnOnce(*mut File),
+) -> i32 {
+    settle(actor, rule, relation, site, which, |decision| {
         let ring = gate::ring(decision.critical);
         let Some(mut entry) = ring.reserve::<OnFile>(0) else { return false };
         let act = entry.as_mut_ptr();
@@ -135,7 +152,9 @@ fn settle(
     let Some(table) = LEVELS.get(u32::from(actor.identity.slot)) else { return PASS };
     let verdict = table.verdict(rule, relation);
     let cgroup_program = matches!(site.rung, Rung::Cgroup);
-    if matches!(verdict, Verdict::Off) || (!cgroup_program && current_is_setup()) {
+    if matches!(verdict, Verdict::Off)
+        || (!cgroup_program && !setup::is_judged(rule) && current_is_setup())
+    {
         return PASS;
     }
     let effect = bulkhead_guard::effect(verdict, site.rung);
@@ -147,9 +166,17 @@ fn settle(
         Turn::Relieved | Turn::Leads => {}
     }
     let critical = table.is_critical(rule, verdict);
-    let decision =
-        Decision { rule, relation, verdict, effect, rung: site.rung, phase: site.phase, critical };
-    let fate = tell(actor, &decision, target, report);
+    let decision = Decision {
+        rule,
+        relation,
+        verdict,
+        effect,
+        rung: site.rung,
+        phase: site.phase,
+        critical,
+        target,
+    };
+    let fate = tell(actor, &decision, report);
     count(actor, &decision, fate);
     if matches!(verdict, Verdict::Kill) && !cgroup_program {
         // SAFETY: a helper without pointers. It fails only for kernel threads and init, which
@@ -164,12 +191,11 @@ fn settle(
 fn tell(
     actor: &Actor,
     decision: &Decision,
-    target: [u64; 3],
     report: impl FnOnce(&Decision) -> bool,
 ) -> i32 {
     let (syscall, compat) = record::system_call(decision.rung);
     let key = ActKey {
-        target,
+        target: decision.target,
         container: counted_as(actor),
         tenant: actor.identity.tenant,
         syscall,
@@ -206,7 +232,8 @@ fn current_is_setup() -> bool {
 unsafe fn fill_actor(party: *mut bulkhead_abi::Party, actor: &Actor) {
     // SAFETY: the caller gives a pointer into a record that it has reserved.
     unsafe {
-        record::fill_party(party, Task::current(), actor.cgroup, actor.identity, false);
+        let task = kernel::address_of(Task::current().0);
+        record::fill_party(party, task, actor.cgroup, actor.identity, false);
     }
 }
 

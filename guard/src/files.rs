@@ -2,6 +2,7 @@
 
 use bulkhead_abi::Rule;
 
+use crate::descriptors::NSFS_MAGIC;
 use crate::mounts::{CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, PROC_SUPER_MAGIC, SYSFS_MAGIC};
 
 // linux/magic.h
@@ -9,9 +10,11 @@ const BINFMTFS_MAGIC: u64 = 0x4249_4e4d;
 const DEBUGFS_MAGIC: u64 = 0x6462_6720;
 const TRACEFS_MAGIC: u64 = 0x7472_6163;
 const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
-const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
+/// linux/magic.h
+pub const OVERLAYFS_SUPER_MAGIC: u64 = 0x794c_7630;
 const EXT4_SUPER_MAGIC: u64 = 0xef53;
-const TMPFS_MAGIC: u64 = 0x0102_1994;
+/// linux/magic.h
+pub const TMPFS_MAGIC: u64 = 0x0102_1994;
 const XFS_SUPER_MAGIC: u64 = 0x5846_5342;
 
 // uapi/linux/stat.h
@@ -34,6 +37,8 @@ pub enum Class {
     Device,
     /// A file of cgroup v2: whose cgroup it belongs to decides.
     CgroupFile,
+    /// A namespace: whose it is decides.
+    Namespace,
 }
 
 /// See [`Class`]. The frequent cases come first.
@@ -48,6 +53,7 @@ pub const fn classify(mode: u32, magic: u64) -> Class {
         PROC_SUPER_MAGIC | SYSFS_MAGIC | CGROUP_SUPER_MAGIC | BINFMTFS_MAGIC | DEBUGFS_MAGIC
         | TRACEFS_MAGIC | BPF_FS_MAGIC => Class::KernelFile,
         CGROUP2_SUPER_MAGIC => Class::CgroupFile,
+        NSFS_MAGIC => Class::Namespace,
         _ => Class::Ordinary,
     }
 }
@@ -62,10 +68,19 @@ pub const fn of_device(mode: u32, device: u32) -> Option<Rule> {
     match (device >> 20, device & 0xf_ffff) {
         // /dev/mem, /dev/kmem, /dev/port; /dev/kvm; MSR; CPUID (admin-guide/devices.txt)
         (1, 1 | 2 | 4) | (10, 232) | (202, _) | (203, _) => Some(Rule::KernelMemory),
+        // uinput, loop-control, VFIO, FUSE, device mapper, vhost-net
+        (10, 223 | 237 | 196 | 229 | 236 | 238) => Some(Rule::HostDevice),
         // /dev/kmsg
         (1, 11) => Some(Rule::KernelDiscovery),
         _ => None,
     }
+}
+
+/// The rule for opening a file of procfs that tells about a process of somebody else: setting what
+/// the file sets (oom_score_adj), or reading what everybody may.
+#[inline(always)]
+pub const fn of_process_file(file_mode: u32) -> Rule {
+    if file_mode & FMODE_WRITE != 0 { Rule::ProcessPriority } else { Rule::ProcessList }
 }
 
 /// Which openings of a sensitive file count.
@@ -113,10 +128,19 @@ mod tests {
     }
 
     #[test]
+    fn a_namespace_and_a_neighbour_s_process_file_have_their_rules() {
+        assert_eq!(classify(0o100444, NSFS_MAGIC), Class::Namespace);
+        assert_eq!(of_process_file(1), Rule::ProcessList);
+        assert_eq!(of_process_file(FMODE_WRITE), Rule::ProcessPriority);
+    }
+
+    #[test]
     fn devices_of_ordinary_programs_meet_no_rule() {
         for minor in [3, 5, 7, 8, 9] {
             assert_eq!(of_device(S_IFCHR, (1 << 20) | minor), None, "1:{minor}");
         }
+        assert_eq!(of_device(S_IFCHR, (10 << 20) | 200), None, "tun, for VPNs");
+        assert_eq!(of_device(S_IFCHR, (10 << 20) | 229), Some(Rule::HostDevice));
         assert_eq!(of_device(S_IFCHR, DEV_MEM), Some(Rule::KernelMemory));
         assert_eq!(of_device(S_IFCHR, (202 << 20) | 3), Some(Rule::KernelMemory));
         assert_eq!(of_device(S_IFBLK, 7 << 20), Some(Rule::BlockDevice));

@@ -9,14 +9,20 @@
 pub mod budget;
 pub mod capabilities;
 pub mod cgroups;
+pub mod descriptors;
 pub mod devices;
+pub mod exec;
 pub mod files;
 pub mod mounts;
+pub mod names;
 pub mod namespaces;
+pub mod network;
+pub mod objects;
 pub mod processes;
 pub mod relation;
 pub mod setup;
 pub mod sockets;
+pub mod system;
 
 use bulkhead_abi::{Effect, Rung, Verdict};
 

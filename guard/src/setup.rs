@@ -5,7 +5,14 @@
 //! leads back into that state: only a host process can place, and a task that is marked as workload
 //! keeps that mark wherever it is moved.
 
-use bulkhead_abi::TaskState;
+use bulkhead_abi::{Rule, TaskState};
+
+/// Whether a rule holds for the runtime's set-up as well: where a workload lies in wait for it. The
+/// program that ends the set-up must not start in a directory that the runtime left open.
+#[inline(always)]
+pub const fn is_judged(rule: Rule) -> bool {
+    matches!(rule, Rule::LeakedDirectory)
+}
 
 /// The state of a task that a process has just placed into a cgroup.
 #[inline(always)]
@@ -70,6 +77,13 @@ mod tests {
             for flag in [false, true] {
                 assert_eq!(executed(Workload, exec(flag, by_host, flag)), Workload);
             }
+        }
+    }
+
+    #[test]
+    fn set_up_is_held_to_nothing_but_what_lies_in_wait_for_it() {
+        for rule in Rule::ALL {
+            assert_eq!(is_judged(*rule), *rule == Rule::LeakedDirectory, "{rule:?}");
         }
     }
 

@@ -13,6 +13,9 @@ const AF_VSOCK: i32 = 40;
 /// linux/net.h: the type is in the low four bits, the rest are flags.
 const SOCK_TYPE_MASK: i32 = 0xf;
 const SOCK_RAW: i32 = 3;
+// uapi/linux/netlink.h
+const NETLINK_XFRM: i32 = 6;
+const NETLINK_NETFILTER: i32 = 12;
 const IPPROTO_DCCP: i32 = 33;
 const IPPROTO_SCTP: i32 = 132;
 
@@ -20,7 +23,10 @@ const IPPROTO_SCTP: i32 = 132;
 #[inline(always)]
 pub const fn of_socket(family: i32, kind: i32, protocol: i32) -> Option<Rule> {
     match family {
-        AF_UNIX | AF_NETLINK => None,
+        AF_UNIX => None,
+        AF_NETLINK if protocol == NETLINK_XFRM => Some(Rule::NetlinkXfrm),
+        AF_NETLINK if protocol == NETLINK_NETFILTER => Some(Rule::NetlinkNetfilter),
+        AF_NETLINK => None,
         AF_INET | AF_INET6 if kind & SOCK_TYPE_MASK == SOCK_RAW => Some(Rule::SocketRaw),
         AF_INET | AF_INET6 if protocol == IPPROTO_SCTP || protocol == IPPROTO_DCCP => {
             Some(Rule::SocketRare)
@@ -46,6 +52,15 @@ mod tests {
         }
         assert_eq!(of_socket(AF_NETLINK, SOCK_RAW, 0), None, "netlink sockets are raw by habit");
         assert_eq!(of_socket(AF_INET, STREAM_CLOEXEC, 262), None, "MPTCP is what Go listens on");
+    }
+
+    #[test]
+    fn netlink_is_judged_by_its_protocol() {
+        assert_eq!(of_socket(AF_NETLINK, SOCK_RAW, 6), Some(Rule::NetlinkXfrm));
+        assert_eq!(of_socket(AF_NETLINK, SOCK_RAW, 12), Some(Rule::NetlinkNetfilter));
+        for protocol in [0, 4, 9, 15, 16] {
+            assert_eq!(of_socket(AF_NETLINK, SOCK_RAW, protocol), None, "{protocol}");
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl fmt::Display for Severity {
 pub enum Target {
     /// It acts on the kernel or the node itself; the relation is `none`.
     Nothing,
-    /// It acts on a process, which has an owner.
+    /// It acts on a process, or on something else that has an owner.
     Process,
 }
 
@@ -113,17 +113,38 @@ catalogue! {
     Unmount "BH-MNT-006" "mount removed" High "T1611" Nothing ["B02"];
     PivotRoot "BH-MNT-007" "root mount exchanged" Medium "T1611" Nothing ["B09"];
     Chroot "BH-MNT-008" "root directory changed" Medium "T1611" Nothing ["B09"];
+    MountParameter "BH-MNT-009" "old-style mount parameter set in a user namespace" Critical "T1068" Nothing ["B07"];
     UserNamespace "BH-NS-001" "user namespace made" High "T1611" Nothing ["B10"];
     CloneNamespaces "BH-NS-002" "process made in new namespaces" High "T1611" Nothing ["B12"];
     JoinNamespaces "BH-NS-003" "namespaces of another process entered" Critical "T1611" Process ["B13", "B14"];
+    NamespaceDescriptor "BH-NS-004" "namespace of another container opened or received" Critical "T1611" Process ["B13", "B57"];
     ProcessAttach "BH-PROC-001" "other process traced, its memory or descriptors taken" Critical "T1055.008" Process ["B47", "B48", "B49"];
     ProcessMemory "BH-PROC-002" "memory file of another process opened" Critical "T1055.009" Process ["B50"];
     ProcessRead "BH-PROC-003" "private /proc entries of another process read" Critical "T1003.007" Process ["B51", "B52", "B53", "B54"];
+    DescriptorReceive "BH-PROC-007" "descriptor of another workload received" High "T1611" Process ["B49", "B57"];
+    ProcessList "BH-PROC-008" "public /proc entries of another workload's process opened" Medium "T1057" Process ["B54"];
+    UnixConnect "BH-NET-005" "unix socket of another workload reached" High "T1559" Process ["B57", "B58", "B59"];
+    RuntimeSocket "BH-NET-006" "socket of the container runtime or kubelet reached" Critical "T1610" Nothing ["B58", "B59"];
+    IpcObject "BH-IPC-001" "System V IPC object of another workload used" Medium "T1559" Process ["B56"];
+    KernelKey "BH-KEY-001" "kernel key or keyring of another workload used" Medium "T1552" Process ["B25"];
     Signal "BH-PROC-004" "other process signalled" High "T1489" Process ["B55"];
     ProcessLimits "BH-PROC-005" "resource limits of another process changed" Medium "T1499" Process ["B56"];
     ProcessPriority "BH-PROC-006" "priority or placement of another process changed" Medium "T1499" Process ["B56"];
+    HostDevice "BH-FILE-010" "device that steers the node opened" Medium "T1611" Nothing ["B17", "B42"];
+    FilelessExec "BH-EXEC-001" "program without a file executed" High "T1620" Nothing ["B33"];
+    MemoryExec "BH-EXEC-002" "program in memory (tmpfs) executed" High "T1620" Nothing ["B33"];
+    DroppedExec "BH-EXEC-003" "program that is not in the image executed" High "T1105" Nothing ["B34"];
+    SocketShell "BH-EXEC-004" "program started on a network socket" High "T1059" Nothing ["B73"];
+    WritableCode "BH-EXEC-005" "writable memory made executable" Medium "T1620" Nothing ["B35"];
     Bpf "BH-BPF-001" "bpf program or map used" Critical "T1068" Nothing ["B20"];
     PerfEvent "BH-PERF-001" "performance event opened" Medium "T1068" Nothing ["B21"];
+    IoUring "BH-SYS-001" "io_uring made" High "T1068" Nothing ["B23", "B24"];
+    Userfaultfd "BH-SYS-002" "userfaultfd made" Medium "T1068" Nothing ["B22"];
+    ModuleLoad "BH-SYS-003" "kernel module loaded" Critical "T1547.006" Nothing ["B18"];
+    ModuleRequest "BH-SYS-004" "kernel module asked for by use" High "T1068" Nothing ["B19"];
+    KernelImage "BH-SYS-005" "other kernel loaded (kexec)" High "T1611" Nothing ["B45"];
+    ClockSet "BH-SYS-006" "clock of the node set" High "T1499" Nothing ["B45"];
+    FileWatch "BH-SYS-007" "mount watched or opens decided by fanotify" Medium "T1083" Nothing ["B46"];
     CorePattern "BH-FILE-001" "core_pattern opened for writing" Critical "T1611" Nothing ["B36"];
     KernelHelper "BH-FILE-002" "kernel helper path opened for writing" Critical "T1611" Nothing ["B37"];
     BinfmtMisc "BH-FILE-003" "binfmt_misc opened for writing" High "T1611" Nothing ["B38"];
@@ -134,12 +155,26 @@ catalogue! {
     BpfFilesystem "BH-BPF-002" "BPF file system opened" Critical "T1562.001" Nothing ["B20"];
     BlockDevice "BH-FILE-008" "block device opened" Critical "T1611" Nothing ["B04", "B43"];
     CgroupControl "BH-FILE-009" "cgroup outside one's own controlled" Critical "T1611" Nothing ["B15", "B41"];
+    SpecialFile "BH-FILE-011" "device node made" High "T1611" Nothing ["B43"];
+    SuidCreated "BH-FILE-012" "set-user-id program or file capabilities made" High "T1548.001" Nothing ["B67"];
+    MaskSymlink "BH-FILE-013" "link into /proc where the runtime mounts" Critical "T1611" Nothing ["B62"];
+    LinkExchange "BH-FILE-014" "symbolic link exchanged with another file" High "T1611" Nothing ["B63"];
+    LogTampering "BH-FILE-015" "log emptied or removed" Medium "T1070.002" Nothing ["B74"];
+    PersistenceDrop "BH-FILE-016" "file dropped where the system runs or trusts it" High "T1053.003" Nothing ["B76"];
+    LeakedDirectory "BH-EXEC-006" "program started in a directory outside its mount namespace" Critical "T1611" Nothing ["B61"];
+    OutsideFile "BH-FILE-017" "file outside one's mount namespace opened for writing" Critical "T1611" Nothing ["B60", "B57"];
     SocketAlg "BH-NET-001" "kernel crypto socket made" Critical "T1068" Nothing ["B27"];
     SocketRaw "BH-NET-002" "packet or raw socket made" High "T1557" Nothing ["B28"];
     SocketVsock "BH-NET-003" "hypervisor socket made" High "T1611" Nothing ["B29"];
     SocketRare "BH-NET-004" "socket of a rare family made" High "T1068" Nothing ["B32"];
+    NetlinkXfrm "BH-NET-007" "netlink socket for IPsec made" Critical "T1068" Nothing ["B30"];
+    NetlinkNetfilter "BH-NET-008" "netlink socket for packet filters made" Critical "T1068" Nothing ["B31"];
+    MetadataService "BH-NET-009" "cloud metadata service connected" High "T1552.005" Nothing ["B70"];
+    ControlPlane "BH-NET-010" "port of kubelet, etcd or API server connected" Medium "T1613" Nothing ["B69"];
     // Using a capability is a step towards an act, not the act: one below its worst row.
     CapabilityCeiling "BH-CAP-001" "capability above the level's ceiling used" High "T1548" Nothing ["B06", "B11", "B26", "B45"];
+    CredentialRaise "BH-CRED-001" "process became root without an exec" High "T1548" Nothing ["B64"];
+    CapabilityRaise "BH-CRED-002" "capabilities made effective" Medium "T1548" Nothing ["B65"];
     DeviceNotGranted "BH-DEV-001" "device opened that the runtime did not grant" High "T1611" Nothing ["B42", "B43"];
 }
 

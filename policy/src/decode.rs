@@ -36,7 +36,7 @@ impl Act {
         let identity = &self.actor.identity;
         let decision = &self.decision;
         abi::ActKey {
-            target: self.target.key(&decision.arguments),
+            target: decision.target,
             container: if identity.container == 0 { self.actor.cgroup } else { identity.container },
             tenant: identity.tenant,
             syscall: decision.syscall.map_or(-1, u32::cast_signed),
@@ -47,26 +47,6 @@ impl Act {
             phase: decision.phase as u8,
             compat: u8::from(decision.compat),
             padding: 0,
-        }
-    }
-}
-
-impl Target {
-    fn key(&self, arguments: &[u64; 3]) -> [u64; 3] {
-        match self {
-            Self::None => *arguments,
-            Self::Task(end) => abi::process_target(end.identity.container, end.cgroup, arguments),
-            // The kernel side knows the name alone.
-            Self::File(file) if file.inode == 0 && file.special_device == 0 => {
-                let mut name = [0; abi::SENSITIVE_NAME_LEN];
-                for (to, from) in name.iter_mut().zip(path(&file.path, file.path_start)) {
-                    *to = *from;
-                }
-                abi::name_target(file.magic, &name)
-            }
-            Self::File(file) => {
-                abi::file_target(file.inode, file.device, file.special_device, file.magic)
-            }
         }
     }
 }
@@ -89,6 +69,8 @@ pub struct Decision {
     pub time: u64,
     /// Three numbers whose meaning the rule gives.
     pub arguments: [u64; 3],
+    /// What tells the target from others.
+    pub target: [u64; 3],
     /// The system call the actor was in, if in one.
     pub syscall: Option<u32>,
     /// Whether that call came through a 32-bit entry.
@@ -201,6 +183,7 @@ fn decision(header: &abi::Header) -> Result<Decision, DecodeError> {
     Ok(Decision {
         time: header.time,
         arguments: header.arguments,
+        target: header.target,
         // -1 (and any other negative number) is "in no system call".
         syscall: u32::try_from(header.syscall).ok(),
         compat: header.flags & abi::record_flag::COMPAT != 0,

@@ -23,7 +23,7 @@ use serde::{Serialize, Serializer};
 use self::file::device;
 pub use self::{
     control::ControlChange,
-    file::File,
+    file::{File, FileOwner},
     names::{Container, Names, Nobody, Owner, Pod},
     operation::{Argument, Operation},
     party::{Attribution, Binary, Parent, Party, Process},
@@ -127,7 +127,7 @@ pub enum Target {
     /// A process.
     Process(Box<Party>),
     /// A file or mount.
-    File(File),
+    File(Box<File>),
 }
 
 /// Records that will never be in the log.
@@ -257,7 +257,7 @@ impl Target {
         match target {
             decode::Target::None => None,
             decode::Target::Task(party) => Some(Self::Process(Box::new(Party::new(party, names)))),
-            decode::Target::File(file) => Some(Self::File(File::new(file))),
+            decode::Target::File(file) => Some(Self::File(Box::new(File::new(file, names)))),
         }
     }
 }

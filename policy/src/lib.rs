@@ -1,6 +1,7 @@
 //! Pure policy: levels, tenants, rules, workloads. No input or output, and nothing here knows how
 //! the kernel side is loaded.
 
+pub mod breakouts;
 pub mod capability;
 pub mod catalogue;
 pub mod claim;

@@ -15,6 +15,13 @@ const BINFMT: u64 = 0x4249_4e4d;
 const DEBUGFS: u64 = 0x6462_6720;
 const TRACEFS: u64 = 0x7472_6163;
 const BPFFS: u64 = 0xcafe_4a11;
+/// The file system of sockets, whose files nobody opens: the names of the node's unix sockets.
+const SOCKETS: u64 = 0x534f_434b;
+/// No file system: names of directories, and of files, in which a tenant drops what shall run
+/// again (`guard/src/names.rs`).
+const DIRECTORIES: u64 = 1;
+/// See [`DIRECTORIES`].
+const NAMES: u64 = 2;
 
 /// Which openings count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +84,36 @@ pub const ALL: &[Sensitive] = &[
     file(CGROUP_V1, "release_agent", Rule::CgroupV1Control, Write),
     file(CGROUP_V1, "notify_on_release", Rule::CgroupV1Control, Write),
     file(CGROUP_V1, "devices.allow", Rule::CgroupV1Control, Write),
+    // A user namespace's ids: whoever writes them was let make one.
+    file(PROC, "uid_map", Rule::UserNamespace, Write),
+    file(PROC, "gid_map", Rule::UserNamespace, Write),
+    // Who commands the runtime has the node. Names of sockets, and of the shims' directory.
+    file(SOCKETS, "containerd.sock", Rule::RuntimeSocket, Any),
+    file(SOCKETS, "containerd.sock.ttrpc", Rule::RuntimeSocket, Any),
+    file(SOCKETS, "containerd", Rule::RuntimeSocket, Any),
+    file(SOCKETS, "docker.sock", Rule::RuntimeSocket, Any),
+    file(SOCKETS, "dockershim.sock", Rule::RuntimeSocket, Any),
+    file(SOCKETS, "cri-dockerd.sock", Rule::RuntimeSocket, Any),
+    file(SOCKETS, "crio.sock", Rule::RuntimeSocket, Any),
+    file(SOCKETS, "podman.sock", Rule::RuntimeSocket, Any),
+    file(SOCKETS, "buildkitd.sock", Rule::RuntimeSocket, Any),
+    file(SOCKETS, "nri.sock", Rule::RuntimeSocket, Any),
+    file(SOCKETS, "kubelet.sock", Rule::RuntimeSocket, Any),
+    // What runs without being asked: directories in which a new file is a drop.
+    file(DIRECTORIES, "cron.d", Rule::PersistenceDrop, Write),
+    file(DIRECTORIES, "cron.hourly", Rule::PersistenceDrop, Write),
+    file(DIRECTORIES, "cron.daily", Rule::PersistenceDrop, Write),
+    file(DIRECTORIES, "cron.weekly", Rule::PersistenceDrop, Write),
+    file(DIRECTORIES, "cron.monthly", Rule::PersistenceDrop, Write),
+    file(DIRECTORIES, "crontabs", Rule::PersistenceDrop, Write),
+    file(DIRECTORIES, "init.d", Rule::PersistenceDrop, Write),
+    file(DIRECTORIES, "profile.d", Rule::PersistenceDrop, Write),
+    file(DIRECTORIES, "sudoers.d", Rule::PersistenceDrop, Write),
+    file(DIRECTORIES, "bin", Rule::PersistenceDrop, Write),
+    file(DIRECTORIES, "sbin", Rule::PersistenceDrop, Write),
+    // And names that are a drop wherever they appear.
+    file(NAMES, "ld.so.preload", Rule::PersistenceDrop, Write),
+    file(NAMES, "authorized_keys", Rule::PersistenceDrop, Write),
     // The node's memory as a core file.
     file(PROC, "kcore", Rule::KernelMemory, Any),
     // Addresses, the node's log, what runs beside: how an exploit finds its way.

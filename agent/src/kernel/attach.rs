@@ -168,7 +168,9 @@ fn rule_status(
     btf: &AyaBtf,
     stand_ins: &mut StandIns<'_>,
 ) -> RuleStatus {
-    let served = HOOKS.iter().zip(hooks).filter(|(hook, _)| hook.rules.contains(&rule));
+    let served = HOOKS.iter().zip(hooks).filter(|(hook, status)| {
+        hook.rules.contains(&rule) && !(hook.covered && status.rung == Rung::Blind)
+    });
     let weakest = served.max_by_key(|(_, status)| status.rung).map(|(_, status)| status);
     let (mut rung, mut why) = match weakest {
         Some(status) if status.why.is_empty() => (status.rung, String::new()),

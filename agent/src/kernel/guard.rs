@@ -1,6 +1,6 @@
 //! The loaded kernel side: programs, links and maps.
 
-use std::io;
+use std::{io, os::unix::fs::MetadataExt};
 
 use aya::{
     Ebpf,
@@ -104,6 +104,7 @@ impl Guard {
             ladder,
         };
         guard.write_sensitive_files().map_err(LoadError::Sensitive)?;
+        write_node_namespaces(maps.take("NAMESPACES")?)?;
         Ok(guard)
     }
 
@@ -317,6 +318,27 @@ impl Guard {
             }
         }
     }
+}
+
+/// The node's own namespaces, so that nobody else is taken for their owner. Where the agent does not
+/// see the node's first process they are its own.
+fn write_node_namespaces(mut map: HashMap<MapData, u32, Identity>) -> Result<(), LoadError> {
+    for entry in std::fs::read_dir("/proc/1/ns").map_err(LoadError::Namespaces)? {
+        let entry = entry.map_err(LoadError::Namespaces)?;
+        // The kernel side does not look at which clock offsets a task has: with them known, every
+        // container's own would pass for the node's.
+        if entry.file_name().as_encoded_bytes().starts_with(b"time") {
+            continue;
+        }
+        let number = std::fs::metadata(entry.path()).map_err(LoadError::Namespaces)?.ino();
+        let number = u32::try_from(number).map_err(|error| {
+            LoadError::Namespaces(io::Error::new(io::ErrorKind::InvalidData, error))
+        })?;
+        map.insert(number, Identity::HOST, 0)
+            .map_err(map_error("name the node's namespaces"))
+            .map_err(LoadError::Sensitive)?;
+    }
+    Ok(())
 }
 
 fn is_absent(error: &aya::maps::MapError) -> bool {

@@ -11,6 +11,8 @@ pub(crate) struct Hook {
     pub function: &'static str,
     /// The rules that are decided here.
     pub rules: &'static [Rule],
+    /// Whether another hook sees the same acts on kernels that have not got this one.
+    pub covered: bool,
 }
 
 /// What still sees a rule, or a part of it, where its hook cannot be attached at all.
@@ -40,7 +42,12 @@ pub(crate) enum By {
 }
 
 const fn hook(name: &'static str, function: &'static str, rules: &'static [Rule]) -> Hook {
-    Hook { name, function, rules }
+    Hook { name, function, rules, covered: false }
+}
+
+/// A hook of newer kernels; on older ones another hook sees what it sees.
+const fn newer(name: &'static str, function: &'static str, rules: &'static [Rule]) -> Hook {
+    Hook { name, function, rules, covered: true }
 }
 
 /// The rules of an opened file.
@@ -55,6 +62,12 @@ const FILES: &[Rule] = &[
     Rule::BpfFilesystem,
     Rule::BlockDevice,
     Rule::CgroupControl,
+    Rule::NamespaceDescriptor,
+    Rule::HostDevice,
+    Rule::OutsideFile,
+    Rule::ProcessList,
+    Rule::ProcessPriority,
+    Rule::UserNamespace,
 ];
 
 /// The rules of a file system that is about to be mounted.
@@ -63,6 +76,9 @@ const MOUNTS: &[Rule] = &[Rule::Mount, Rule::MountProc, Rule::MountCgroup, Rule:
 /// The rules of ptrace_access_check.
 const PTRACE: &[Rule] =
     &[Rule::ProcessAttach, Rule::ProcessMemory, Rule::ProcessRead, Rule::JoinNamespaces];
+
+/// The rules of a unix socket's other end.
+const UNIX: &[Rule] = &[Rule::UnixConnect, Rule::RuntimeSocket];
 
 /// Every hook, in the order in which they are attached: what is critical comes first.
 pub(crate) const HOOKS: &[Hook] = &[
@@ -76,8 +92,23 @@ pub(crate) const HOOKS: &[Hook] = &[
     hook(
         "socket_create",
         "security_socket_create",
-        &[Rule::SocketAlg, Rule::SocketRaw, Rule::SocketVsock, Rule::SocketRare],
+        &[
+            Rule::SocketAlg,
+            Rule::SocketRaw,
+            Rule::SocketVsock,
+            Rule::SocketRare,
+            Rule::NetlinkXfrm,
+            Rule::NetlinkNetfilter,
+        ],
     ),
+    hook(
+        "file_receive",
+        "security_file_receive",
+        &[Rule::DescriptorReceive, Rule::NamespaceDescriptor],
+    ),
+    hook("unix_stream_connect", "security_unix_stream_connect", UNIX),
+    hook("unix_may_send", "security_unix_may_send", UNIX),
+    hook("ptrace_traceme", "security_ptrace_traceme", &[Rule::ProcessAttach]),
     hook("task_kill", "security_task_kill", &[Rule::Signal]),
     hook("userns_create", "security_create_user_ns", &[Rule::UserNamespace]),
     hook("task_alloc", "security_task_alloc", &[Rule::CloneNamespaces]),
@@ -90,6 +121,52 @@ pub(crate) const HOOKS: &[Hook] = &[
     hook("task_setioprio", "security_task_setioprio", &[Rule::ProcessPriority]),
     hook("task_setscheduler", "security_task_setscheduler", &[Rule::ProcessPriority]),
     hook("task_movememory", "security_task_movememory", &[Rule::ProcessPriority]),
+    hook(
+        "bprm_check_security",
+        "security_bprm_check",
+        &[
+            Rule::LeakedDirectory,
+            Rule::FilelessExec,
+            Rule::MemoryExec,
+            Rule::DroppedExec,
+            Rule::SocketShell,
+        ],
+    ),
+    hook("kernel_read_file", "security_kernel_read_file", &[Rule::ModuleLoad, Rule::KernelImage]),
+    hook("kernel_load_data", "security_kernel_load_data", &[Rule::ModuleLoad, Rule::KernelImage]),
+    hook("path_symlink", "security_path_symlink", &[Rule::MaskSymlink, Rule::PersistenceDrop]),
+    hook("fs_context_parse_param", "security_fs_context_parse_param", &[Rule::MountParameter]),
+    hook(
+        "inode_init_security_anon",
+        "security_inode_init_security_anon",
+        &[Rule::IoUring, Rule::Userfaultfd],
+    ),
+    hook("kernel_module_request", "security_kernel_module_request", &[Rule::ModuleRequest]),
+    hook(
+        "path_mknod",
+        "security_path_mknod",
+        &[Rule::SpecialFile, Rule::SuidCreated, Rule::PersistenceDrop],
+    ),
+    hook("path_chmod", "security_path_chmod", &[Rule::SuidCreated]),
+    hook("inode_setxattr", "security_inode_setxattr", &[Rule::SuidCreated]),
+    hook("path_rename", "security_path_rename", &[Rule::LinkExchange, Rule::PersistenceDrop]),
+    hook("path_link", "security_path_link", &[Rule::PersistenceDrop]),
+    hook("path_unlink", "security_path_unlink", &[Rule::LogTampering]),
+    hook("path_truncate", "security_path_truncate", &[Rule::LogTampering]),
+    newer("file_truncate", "security_file_truncate", &[Rule::LogTampering]),
+    hook("socket_connect", "security_socket_connect", &[Rule::MetadataService, Rule::ControlPlane]),
+    hook("task_fix_setuid", "security_task_fix_setuid", &[Rule::CredentialRaise]),
+    hook("settime", "security_settime64", &[Rule::ClockSet]),
+    hook("syslog", "security_syslog", &[Rule::KernelDiscovery]),
+    hook("path_notify", "security_path_notify", &[Rule::FileWatch]),
+    hook("capset", "security_capset", &[Rule::CapabilityRaise]),
+    hook("file_mprotect", "security_file_mprotect", &[Rule::WritableCode]),
+    hook("ipc_permission", "security_ipc_permission", &[Rule::IpcObject]),
+    hook("shm_alloc_security", "security_shm_alloc", &[Rule::IpcObject]),
+    hook("sem_alloc_security", "security_sem_alloc", &[Rule::IpcObject]),
+    hook("msg_queue_alloc_security", "security_msg_queue_alloc", &[Rule::IpcObject]),
+    hook("key_permission", "security_key_permission", &[Rule::KernelKey]),
+    hook("key_alloc", "security_key_alloc", &[Rule::KernelKey]),
 ];
 
 const fn part(by: By, rule: Rule, meets: &'static str) -> Substitute {

@@ -94,6 +94,9 @@ pub(crate) enum LoadError {
     /// One build could not hand over to the next.
     #[error(transparent)]
     Succession(#[from] MapError),
+    /// The node's namespaces cannot be read.
+    #[error("cannot read the node's namespaces in /proc/1/ns")]
+    Namespaces(#[source] io::Error),
     /// The tasks that run already could not be marked.
     #[error("cannot look at the tasks that run already")]
     Adopt(#[source] io::Error),

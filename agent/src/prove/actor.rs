@@ -28,6 +28,10 @@ pub(crate) struct TargetProcess {
     pub(crate) pid: i32,
     /// Address of its [`KEPSAKE`].
     pub(crate) buffer: u64,
+    /// A System V shared memory segment that it made.
+    pub(crate) memory: i32,
+    /// A key that it made, if this kernel keeps keys.
+    pub(crate) key: Option<i32>,
 }
 
 /// One line from a child.
@@ -35,7 +39,7 @@ pub(crate) struct TargetProcess {
 #[serde(tag = "say", rename_all = "kebab-case")]
 pub(crate) enum Line {
     /// The target stands ready.
-    Ready { buffer: u64 },
+    Ready { target: TargetProcess },
     /// The act begins; nanoseconds since boot.
     Before { time: u64 },
     /// The act is over; `errno` is 0 when it went through.

@@ -4,11 +4,15 @@
 pub(crate) mod bpf;
 pub(crate) mod capabilities;
 pub(crate) mod control;
+pub(crate) mod descriptors;
+pub(crate) mod exec;
 pub(crate) mod files;
 pub(crate) mod mounts;
+pub(crate) mod names;
 pub(crate) mod namespaces;
 pub(crate) mod processes;
 pub(crate) mod sockets;
+pub(crate) mod system;
 
 use super::behaviour::Behaviour;
 
@@ -19,8 +23,12 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Behaviour> {
         namespaces::ALL,
         processes::ALL,
         control::ALL,
+        descriptors::ALL,
         bpf::ALL,
+        exec::ALL,
         files::ALL,
+        names::ALL,
+        system::ALL,
         sockets::ALL,
         capabilities::ALL,
     ]

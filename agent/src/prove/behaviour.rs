@@ -9,6 +9,11 @@ use super::{
 
 /// A capability(7) by its number.
 pub(crate) type Capability = u32;
+pub(crate) const CAP_SETUID: Capability = 7;
+pub(crate) const CAP_SETPCAP: Capability = 8;
+pub(crate) const CAP_SYS_TIME: Capability = 25;
+pub(crate) const CAP_MKNOD: Capability = 27;
+pub(crate) const CAP_SETFCAP: Capability = 31;
 pub(crate) const CAP_SYS_MODULE: Capability = 16;
 pub(crate) const CAP_SYS_RAWIO: Capability = 17;
 pub(crate) const CAP_SYS_CHROOT: Capability = 18;
@@ -59,6 +64,8 @@ pub(crate) struct Behaviour {
     /// while the behaviour is tried, so that its own rule answers and not the ceiling before it.
     pub(crate) needs: &'static [Capability],
     pub(crate) module: Option<ModuleAlias>,
+    /// The kernel keeps a refusal to itself: the act fails or goes through as it would have.
+    pub(crate) silent: bool,
     /// Part of `--quick`.
     pub(crate) quick: bool,
     pub(crate) act: fn(&Actor) -> Report,
@@ -81,6 +88,7 @@ impl Behaviour {
             props: &[],
             needs: &[],
             module: None,
+            silent: false,
             quick: false,
             act,
         }
@@ -103,6 +111,11 @@ impl Behaviour {
 
     pub(crate) const fn module(mut self, alias: ModuleAlias) -> Self {
         self.module = Some(alias);
+        self
+    }
+
+    pub(crate) const fn silent(mut self) -> Self {
+        self.silent = true;
         self
     }
 

@@ -4,10 +4,10 @@ use std::{
     io::{BufRead, BufReader, Read},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
-        unix::process::CommandExt,
+        unix::{net::UnixStream, process::CommandExt},
     },
     path::Path,
-    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -27,11 +27,15 @@ use super::{
 };
 
 /// Starts `bulkhead act NAME` in a cgroup, after `steps`.
+///
+/// An actor's standard input is the line to the process that it acts on, over which that one hands
+/// descriptors out (`lend`).
 pub(crate) fn start(
     name: &str,
     scene: &Scene,
     cgroup: Option<&Cgroup>,
     mut steps: Vec<Step>,
+    stdin: Stdio,
 ) -> anyhow::Result<Child> {
     steps.insert(0, Step::DieWithParent);
     // Last, so that nothing of the set-up happens inside the container.
@@ -42,7 +46,7 @@ pub(crate) fn start(
         .arg(name)
         .arg("--scene")
         .arg(serde_json::to_string(scene)?)
-        .stdin(Stdio::piped())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // The terminal's Ctrl-C is for `prove`, which then ends its children itself.
@@ -66,23 +70,21 @@ pub(crate) fn check_own_program() -> anyhow::Result<()> {
 pub(crate) struct Target {
     child: Child,
     process: actor::TargetProcess,
-    /// Its end of file is what lets the child go.
-    _stdin: Option<ChildStdin>,
+    /// The line to it; with its last end the child goes.
+    line: UnixStream,
 }
 
 impl Target {
-    /// Starts one in `cgroup`, or beside `prove` where there is none, in a UTS namespace of its
-    /// own.
+    /// Starts one in `cgroup`, in a UTS namespace of its own; or beside `prove`, where there is
+    /// none.
     pub(crate) fn start(cgroup: Option<&Cgroup>, scratch: &Path) -> anyhow::Result<Self> {
         let scene = Scene { scratch: scratch.to_owned(), target: None };
-        let own_uts = Step::Unshare(nix::sched::CloneFlags::CLONE_NEWUTS);
-        let mut child = start(play::TARGET, &scene, cgroup, vec![own_uts])?;
-        let stdin = child.stdin.take();
+        let own_uts = cgroup.map(|_| Step::Unshare(nix::sched::CloneFlags::CLONE_NEWUTS));
+        let (line, other) = UnixStream::pair().context("a line to a process to act on")?;
+        let stdin = OwnedFd::from(other).into();
+        let mut child = start(play::TARGET, &scene, cgroup, own_uts.into_iter().collect(), stdin)?;
         match hello(&mut child) {
-            Ok(buffer) => {
-                let pid = i32::try_from(child.id())?;
-                Ok(Self { child, process: actor::TargetProcess { pid, buffer }, _stdin: stdin })
-            }
+            Ok(process) => Ok(Self { child, process, line }),
             Err(error) => {
                 end(&mut child)?;
                 Err(error.context("a process to act on did not start"))
@@ -92,6 +94,11 @@ impl Target {
 
     pub(crate) fn process(&self) -> actor::TargetProcess {
         self.process
+    }
+
+    /// Another end of the line to it.
+    pub(crate) fn line(&self) -> anyhow::Result<Stdio> {
+        Ok(OwnedFd::from(self.line.try_clone().context("a line to a process to act on")?).into())
     }
 
     /// Whether it is still there, untouched.
@@ -117,12 +124,12 @@ pub(crate) fn end(child: &mut Child) -> std::io::Result<()> {
     Ok(())
 }
 
-fn hello(child: &mut Child) -> anyhow::Result<u64> {
+fn hello(child: &mut Child) -> anyhow::Result<actor::TargetProcess> {
     let out = child.stdout.take().context("no standard output")?;
     let mut line = String::new();
     BufReader::new(out).read_line(&mut line)?;
     match serde_json::from_str(&line) {
-        Ok(Line::Ready { buffer }) => Ok(buffer),
+        Ok(Line::Ready { target }) => Ok(target),
         Ok(other) => bail!("it said {other:?}"),
         Err(_) => bail!("it said {line:?}{}", complaint(child)),
     }

@@ -148,7 +148,8 @@ pub(crate) fn find(
             _ => finding(Outcome::Missed, None, told(errno)),
         };
     };
-    let refused = sighting.effect == Effect::Denied && (killed || is_refusal(errno));
+    let refused =
+        sighting.effect == Effect::Denied && (killed || behaviour.silent || is_refusal(errno));
     let (outcome, detail) = if promise == Promise::Allowed {
         (Outcome::FalseAlarm, format!("{:?}: {}", sighting.rule, told(errno)))
     } else if sighting.rule == behaviour.rule && sighting.relation != relation {

@@ -1,13 +1,13 @@
 //! The child's side: a process that does one act and says what came of it, and the one that lends
 //! itself as a target.
 
-use std::io::Read;
+use std::os::fd::AsFd;
 
 use anyhow::{Context, bail};
 
 use super::{
-    actor::{Actor, KEPSAKE, Line, say},
-    acts,
+    actor::{Actor, KEPSAKE, Line, TargetProcess, say},
+    acts, lend, sys,
 };
 
 /// The hidden behaviour name under which the target runs.
@@ -26,13 +26,21 @@ pub(crate) fn play(name: &str, scene: &str) -> anyhow::Result<()> {
     say(&report.into_line())
 }
 
-/// Keeps still until standard input ends, which is when `prove` ends.
+/// Keeps still, but for what it is asked to lend, until standard input ends, which is when `prove`
+/// ends.
 fn stand_by() -> anyhow::Result<()> {
     let kept = Box::new(KEPSAKE);
     let address = std::ptr::from_ref::<[u8; 16]>(std::hint::black_box(&kept)).addr();
-    say(&Line::Ready { buffer: u64::try_from(address)? })?;
-    let mut rest = Vec::new();
-    std::io::stdin().lock().read_to_end(&mut rest).context("standard input")?;
+    let open = lend::Doors::open(std::process::id())?;
+    let target = TargetProcess {
+        pid: i32::try_from(std::process::id())?,
+        buffer: u64::try_from(address)?,
+        memory: sys::shared_memory().context("a shared memory segment")?,
+        key: sys::own_key(c"bulkhead-prove").ok(),
+    };
+    say(&Line::Ready { target })?;
+    lend::serve(std::io::stdin().as_fd())?;
+    drop(open);
     anyhow::ensure!(*kept == KEPSAKE, "the target's memory was changed");
     Ok(())
 }

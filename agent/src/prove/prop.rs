@@ -4,17 +4,19 @@
 
 use std::{
     ffi::{CStr, CString},
-    os::fd::RawFd,
+    os::fd::{AsRawFd, IntoRawFd, RawFd},
     path::Path,
 };
 
 use nix::{
     errno::Errno,
+    fcntl::{OFlag, open},
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
     sys::{
         prctl,
         signal::Signal,
+        socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket},
         stat::{Mode, SFlag, makedev, mknod},
     },
     unistd::{mkdir, write},
@@ -39,13 +41,37 @@ pub(crate) enum Prop {
     UngrantedDevice(&'static str),
     /// A UTS namespace of the actor's own.
     OwnHostname,
+    /// A user namespace of the actor's own, in which it is root, and mounts of its own in it.
+    OwnUsers,
+    /// An overlay file system on a directory of this name, with nothing below.
+    Overlay(&'static str),
+    /// The root directory of the node's mounts, open as descriptor [`OUTSIDE`].
+    Outside,
+    /// A unix socket of the node's, bound to this name.
+    ListeningSocket(&'static str),
 }
+
+/// A descriptor number that nothing else has.
+pub(crate) const OUTSIDE: RawFd = 200;
+
+/// A file in the scratch directory as it is outside.
+pub(crate) const OUTSIDE_FILE: &str = "outside";
 
 /// No driver has this block major: the kernel's list keeps it for local experiments.
 pub(crate) const NO_SUCH_BLOCK_MAJOR: u64 = 60;
 
 /// A character device that no driver has: the kernel's list keeps the major for local experiments.
 pub(crate) const UNGRANTED: (u32, u32) = (60, 0);
+/// Why the steps cannot be laid down.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unset {
+    /// A name holds a zero byte.
+    #[error("a name holds a zero byte")]
+    Name(#[from] std::ffi::NulError),
+    /// A path is too long for a socket.
+    #[error("a socket cannot have this name")]
+    Address(#[source] Errno),
+}
 
 /// One step of the set-up, with everything that it needs already allocated: it runs between fork
 /// and exec, where only system calls are allowed.
@@ -57,6 +83,9 @@ pub(crate) enum Step {
     MakeDir(CString),
     Mount { kind: CString, target: CString, options: CString },
     Node { path: CString, mode: SFlag, device: u64 },
+    Listen(UnixAddr),
+    MapRoot,
+    KeepRoot,
     EnterCgroup(RawFd),
 }
 
@@ -81,6 +110,9 @@ impl BeforeExec for Step {
             Self::Node { path, mode, device } => {
                 mknod(path.as_c_str(), *mode, Mode::S_IRUSR | Mode::S_IWUSR, *device)
             }
+            Self::Listen(address) => listen_at(address),
+            Self::MapRoot => map_root(),
+            Self::KeepRoot => keep_root(),
             Self::EnterCgroup(procs) => enter(*procs),
         }
     }
@@ -94,16 +126,42 @@ fn enter(procs: RawFd) -> nix::Result<()> {
     }
 }
 
+/// Leaves the root directory open over the exec, as a runtime once did.
+fn keep_root() -> nix::Result<()> {
+    let root = open(c"/", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    sys::keep_as(&root, OUTSIDE)
+}
+
+/// Root of a new user namespace is the root that made it.
+fn map_root() -> nix::Result<()> {
+    let map = open(c"/proc/self/uid_map", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    write(&map, b"0 0 1").map(drop)
+}
+
+/// The socket stays open over the exec: somebody listens until the actor ends.
+fn listen_at(address: &UnixAddr) -> nix::Result<()> {
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None)?;
+    bind(socket.as_raw_fd(), address)?;
+    listen(&socket, Backlog::new(1)?)?;
+    let _kept_open = socket.into_raw_fd();
+    Ok(())
+}
+
 /// The steps that lay out `props` in `scratch`, an existing directory.
-pub(crate) fn steps(props: &[Prop], scratch: &Path) -> Result<Vec<Step>, std::ffi::NulError> {
-    let mut steps = vec![Step::PrivateMounts, tmpfs_on(scratch)?];
+pub(crate) fn steps(props: &[Prop], scratch: &Path) -> Result<Vec<Step>, Unset> {
+    let mut steps = Vec::new();
+    if props.iter().any(|prop| matches!(prop, Prop::Outside)) {
+        // Before the mounts become private.
+        steps.push(Step::KeepRoot);
+    }
+    steps.extend([Step::PrivateMounts, tmpfs_on(scratch)?]);
     for prop in props {
         steps.extend(steps_of(prop, scratch)?);
     }
     Ok(steps)
 }
 
-fn steps_of(prop: &Prop, scratch: &Path) -> Result<Vec<Step>, std::ffi::NulError> {
+fn steps_of(prop: &Prop, scratch: &Path) -> Result<Vec<Step>, Unset> {
     let at = |name: &str| c_path(&scratch.join(name));
     Ok(match *prop {
         Prop::Dir(name) => vec![Step::MakeDir(at(name)?)],
@@ -134,10 +192,19 @@ fn steps_of(prop: &Prop, scratch: &Path) -> Result<Vec<Step>, std::ffi::NulError
             device: makedev(UNGRANTED.0.into(), UNGRANTED.1.into()),
         }],
         Prop::OwnHostname => vec![Step::Unshare(CloneFlags::CLONE_NEWUTS)],
+        Prop::Outside => Vec::new(),
+        Prop::OwnUsers => vec![
+            Step::Unshare(CloneFlags::CLONE_NEWUSER.union(CloneFlags::CLONE_NEWNS)),
+            Step::MapRoot,
+        ],
+        Prop::Overlay(name) => overlay_on(scratch, name)?,
+        Prop::ListeningSocket(name) => {
+            vec![Step::Listen(UnixAddr::new(&scratch.join(name)).map_err(Unset::Address)?)]
+        }
     })
 }
 
-fn tmpfs_on(path: &Path) -> Result<Step, std::ffi::NulError> {
+fn tmpfs_on(path: &Path) -> Result<Step, Unset> {
     Ok(Step::Mount {
         kind: c"tmpfs".into(),
         target: c_path(path)?,
@@ -145,15 +212,40 @@ fn tmpfs_on(path: &Path) -> Result<Step, std::ffi::NulError> {
     })
 }
 
-fn c_path(path: &Path) -> Result<CString, std::ffi::NulError> {
+/// Its layers are directories beside it.
+fn overlay_on(scratch: &Path, name: &str) -> Result<Vec<Step>, Unset> {
+    let at = |part: &str| scratch.join(format!("{name}{part}"));
+    let mut steps = Vec::new();
+    for part in ["", ".lower", ".upper", ".work"] {
+        steps.push(Step::MakeDir(c_path(&at(part))?));
+    }
+    let [lower, upper, work] = [".lower", ".upper", ".work"].map(&at);
+    let options = format!(
+        "lowerdir={},upperdir={},workdir={}",
+        lower.display(),
+        upper.display(),
+        work.display()
+    );
+    steps.push(Step::Mount {
+        kind: c"overlay".into(),
+        target: c_path(&at(""))?,
+        options: CString::new(options)?,
+    });
+    Ok(steps)
+}
+
+fn c_path(path: &Path) -> Result<CString, Unset> {
     use std::os::unix::ffi::OsStrExt;
-    CString::new(path.as_os_str().as_bytes())
+    Ok(CString::new(path.as_os_str().as_bytes())?)
 }
 
 /// Why a prop cannot stand on this node, told before anything is tried.
 pub(crate) fn missing(prop: &Prop) -> Option<String> {
     match prop {
         // Mounting an unknown type would make the kernel look for a module.
+        Prop::Overlay(_) if !file_systems().any(|known| known == "overlay") => {
+            Some("this kernel has no overlayfs (or it is a module that is not loaded)".to_owned())
+        }
         Prop::Kernel(kind, ..) if !file_systems().any(|known| known == *kind) => Some(format!(
             "this kernel has no file system of type {kind} (or it is a module that is not loaded)"
         )),

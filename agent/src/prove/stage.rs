@@ -1,7 +1,7 @@
 //! The stage: two containers of two tenants, a place that nobody guards, and the processes that
 //! stand there to be acted on. All of it is made here and gone when the stage is dropped.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Stdio};
 
 use anyhow::Context;
 use bulkhead_abi::{Grant, Grants, Identity, MAX_LEVELS, Relation, grants::access};
@@ -12,7 +12,7 @@ use super::{
     cgroup::Cgroup,
     child::Target,
     engine::Engine,
-    prop::UNGRANTED,
+    prop::{OUTSIDE_FILE, UNGRANTED},
 };
 use crate::node::cgroupfs::CgroupTree;
 
@@ -43,6 +43,8 @@ impl Stage {
             .prefix("bulkhead-prove-")
             .tempdir()
             .context("cannot make a scratch directory")?;
+        fs::write(scratch.path().join(OUTSIDE_FILE), b"bulkhead prove\n")
+            .context("cannot write into a scratch directory")?;
         let root = Cgroup::make(
             CgroupTree::find()?.mount().join(format!("bulkhead-prove-{}", random()?)),
         )?;
@@ -89,6 +91,11 @@ impl Stage {
             scratch: self.scratch.path().to_owned(),
             target: self.target(relation).map(Target::process),
         }
+    }
+
+    /// What an actor gets as its standard input.
+    pub(crate) fn line(&self, relation: Relation) -> anyhow::Result<Stdio> {
+        self.target(relation).map_or(Ok(Stdio::null()), Target::line)
     }
 
     fn target(&self, relation: Relation) -> Option<&Target> {

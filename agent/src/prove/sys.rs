@@ -224,6 +224,54 @@ pub(crate) fn detached_mount(kind: &CStr) -> nix::Result<OwnedFd> {
     owned(unsafe { call_numbers(libc::SYS_fsmount, [context, 0, 0, 0, 0]) }?)
 }
 
+/// Keeps a descriptor open over an exec, under a number that nothing else has.
+pub(crate) fn keep_as(fd: &OwnedFd, number: RawFd) -> nix::Result<()> {
+    // SAFETY: nobody owns a descriptor of that number.
+    Errno::result(unsafe { libc::dup2(fd.as_raw_fd(), number) }).map(drop)
+}
+
+/// Takes over a descriptor that the kernel has just given to this process.
+pub(crate) fn adopt(fd: RawFd) -> OwnedFd {
+    // SAFETY: the caller has it from a message that was received, and keeps no copy.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
+/// A System V shared memory segment that goes with this process: it stays attached, and is already
+/// marked to be removed.
+pub(crate) fn shared_memory() -> nix::Result<i32> {
+    // SAFETY: numbers alone.
+    let id = Errno::result(unsafe { libc::shmget(libc::IPC_PRIVATE, 4096, 0o600) })?;
+    attach_memory(id)?;
+    // SAFETY: the command takes no structure.
+    Errno::result(unsafe { libc::shmctl(id, libc::IPC_RMID, std::ptr::null_mut()) })?;
+    Ok(id)
+}
+
+/// Attaches a shared memory segment, until the process ends.
+pub(crate) fn attach_memory(id: i32) -> nix::Result<()> {
+    // SAFETY: the kernel chooses a free address; nothing of ours lies there.
+    let address = unsafe { libc::shmat(id, std::ptr::null(), libc::SHM_RDONLY) };
+    if address.addr() == usize::MAX { Err(Errno::last()) } else { Ok(()) }
+}
+
+/// A key of this process, which goes with it.
+pub(crate) fn own_key(name: &CStr) -> nix::Result<i32> {
+    const PROCESS_KEYRING: usize = -2isize as usize;
+    let kind = c"user";
+    let arguments =
+        [kind.as_ptr().addr(), name.as_ptr().addr(), name.as_ptr().addr(), 8, PROCESS_KEYRING];
+    // SAFETY: both texts outlive the call, and the payload is as long as is said.
+    let serial = unsafe { call(libc::SYS_add_key, arguments) }?;
+    i32::try_from(serial).map_err(|_| Errno::ERANGE)
+}
+
+/// Asks what a key is: KEYCTL_DESCRIBE without room for the answer.
+pub(crate) fn describe_key(serial: i32) -> nix::Result<()> {
+    const KEYCTL_DESCRIBE: i64 = 6;
+    // SAFETY: no buffer is given, and its length is zero.
+    unsafe { call_numbers(libc::SYS_keyctl, [KEYCTL_DESCRIBE, serial.into(), 0, 0, 0]) }.map(drop)
+}
+
 pub(crate) fn move_mount(from: &CStr, to: &CStr) -> nix::Result<()> {
     let here = libc::AT_FDCWD as usize;
     let arguments = [here, from.as_ptr().addr(), here, to.as_ptr().addr(), 0];
@@ -264,6 +312,9 @@ pub(crate) fn load_no_module() -> nix::Result<()> {
     // SAFETY: the parameter string outlives the call; descriptor -1 is never open.
     unsafe { call(libc::SYS_finit_module, [usize::MAX, c"".as_ptr().addr(), 0, 0, 0]) }.map(drop)
 }
+
+mod requests;
+pub(crate) use requests::*;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 

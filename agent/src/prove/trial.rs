@@ -114,7 +114,8 @@ impl Bench<'_> {
         let steps = prop::steps(behaviour.props, self.stage.scratch())?;
         let scene = self.stage.scene(relation);
         let cgroup: &Cgroup = if guarded { self.stage.actor() } else { self.stage.outside() };
-        let mut child = match child::start(behaviour.name, &scene, Some(cgroup), steps) {
+        let line = self.stage.line(relation)?;
+        let mut child = match child::start(behaviour.name, &scene, Some(cgroup), steps, line) {
             Ok(child) => child,
             Err(error) => return Ok((not_staged(behaviour, &error), Vec::new())),
         };

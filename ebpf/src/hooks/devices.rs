@@ -4,7 +4,7 @@
 //! Nothing is asked at ioctl, read or write: a device that was opened works at its own speed.
 
 use aya_ebpf::bindings;
-use bulkhead_abi::{Phase, Rule, Rung};
+use bulkhead_abi::{Phase, Rule, Rung, file_target};
 use bulkhead_guard::devices;
 
 use crate::{
@@ -41,7 +41,8 @@ fn cgroup_grants(context: *mut bindings::bpf_cgroup_dev_ctx) -> i32 {
     let device = (major << 20) | (minor & 0xf_ffff);
     // linux/fs.h: FMODE_READ is 1, FMODE_WRITE 2: half of the access bits.
     let numbers = [0, u64::from(access >> 1), 0];
-    answer(on_file(&actor, Rule::DeviceNotGranted, numbers, SITE, |file| {
+    let which = file_target(0, 0, device, 0);
+    answer(on_file(&actor, Rule::DeviceNotGranted, numbers, SITE, which, |file| {
         // SAFETY: `on_file` gives a pointer into the record that it has reserved.
         unsafe { record::fill_device(file, mode, device) };
     }))

@@ -1,23 +1,40 @@
 //! Sensitive kernel files and devices, at every open. The only hook on a hot path: what the inode
 //! and the superblock say decides before anything is looked up.
 
-use bulkhead_abi::{Phase, Rule, Rung, SENSITIVE_NAME_LEN, SensitiveFile};
+use bulkhead_abi::{Identity, Phase, Relation, Rule, Rung, SENSITIVE_NAME_LEN, SensitiveFile};
 use bulkhead_guard::{
-    cgroups,
+    cgroups, exec,
     files::{self, Class},
+    mounts::PROC_SUPER_MAGIC,
+    relation::relation,
 };
 
 use super::programs;
 use crate::{
-    actor::Actor,
-    kernel::{self, Arguments, OpenFile},
+    actor::{self, Actor},
+    kernel::{self, Arguments, OpenFile, Task, TaskAddress},
     maps::{entry_or_host, sensitive},
     record,
-    settle::{PASS, Site, on_file},
+    settle::{PASS, Site, on_file_of},
 };
 
 programs! {
     lsm_file_open "lsm/file_open", fentry_file_open "fentry/security_file_open" => file_open;
+}
+
+/// A rule that an opening met, and whose the file is where that matters.
+struct Met {
+    rule: Rule,
+    relation: Relation,
+    owner: Identity,
+    owned: bool,
+}
+
+impl Met {
+    #[inline(always)]
+    fn ownerless(rule: Rule) -> Self {
+        Self { rule, relation: Relation::None, owner: Identity::HOST, owned: false }
+    }
 }
 
 /// file_open(file), after the permission checks.
@@ -28,51 +45,133 @@ fn file_open(arguments: Arguments, rung: Rung) -> i32 {
     let (mode, magic) = (inode.mode(), inode.magic());
     let class = files::classify(mode, magic);
     let device = match class {
-        Class::Ordinary => return PASS,
+        Class::Ordinary if file.mode() & files::FMODE_WRITE == 0 => return PASS,
+        Class::Ordinary if !is_outside(file) => return PASS,
+        Class::Ordinary => None,
         Class::Device => match files::of_device(mode, inode.device_number()) {
             Some(rule) => Some(rule),
             None => return PASS,
         },
         Class::CgroupFile if file.mode() & files::FMODE_WRITE == 0 => return PASS,
-        Class::KernelFile | Class::CgroupFile => None,
+        Class::KernelFile | Class::CgroupFile | Class::Namespace => None,
     };
     let Some(actor) = Actor::current() else { return PASS };
-    let rule = match class {
-        Class::KernelFile => kernel_file(file, magic),
-        Class::CgroupFile => cgroup_file(file, &actor),
-        Class::Device | Class::Ordinary => device,
+    let mut met = Met::ownerless(Rule::BlockDevice);
+    let found = match class {
+        Class::KernelFile => kernel_file(file, magic, &actor, &mut met),
+        Class::CgroupFile => cgroup_file(file, &actor, &mut met),
+        Class::Namespace => namespace(file, &actor, &mut met),
+        Class::Ordinary => outside(file, &actor, &mut met),
+        Class::Device => match device {
+            Some(rule) => {
+                met.rule = rule;
+                true
+            }
+            None => false,
+        },
     };
-    let Some(rule) = rule else { return PASS };
+    if !found {
+        return PASS;
+    }
     // One place reports for all classes: each copy of it would cost the verifier and the stack.
     let numbers = [u64::from(file.flags()), u64::from(file.mode()), 0];
     let (site, dentry) = (Site { rung, phase: Phase::Done }, file.dentry());
-    on_file(&actor, rule, numbers, site, record::file_at(dentry), |target| {
+    let which = record::file_at(dentry);
+    on_file_of(&actor, met.rule, met.relation, numbers, site, which, |target| {
         record::fill_file(target, dentry);
+        if met.owned {
+            // SAFETY: `on_file_of` gives a pointer into the record that it has reserved.
+            unsafe { record::fill_owner(target, met.owner) };
+        }
     })
+}
+
+/// Whether the file's mount is in another mount namespace than the task that opens it.
+#[inline(always)]
+fn is_outside(file: OpenFile) -> bool {
+    exec::is_outside(file.mount_namespace(), Task::current().mount_namespace())
+}
+
+/// A file of somebody else's mount namespace, reached by a descriptor or a link in /proc.
+#[inline(always)]
+fn outside(file: OpenFile, actor: &Actor, met: &mut Met) -> bool {
+    let Some(owner) = actor::owner_of_namespace(file.mount_namespace()) else { return false };
+    met.rule = Rule::OutsideFile;
+    met.owner = owner;
+    met.owned = true;
+    !matches!(relation(&actor.identity, &owner), Relation::Own)
+}
+
+/// A namespace, opened through a link in /proc (which ptrace_access_check has judged) or where it is
+/// bind-mounted (which nothing else has).
+#[inline(always)]
+fn namespace(file: OpenFile, actor: &Actor, met: &mut Met) -> bool {
+    let number = kernel::inode_number(kernel::address_of(file.inode().0)) as u32;
+    let Some(owner) = actor::owner_of_namespace(number) else { return false };
+    met.rule = Rule::NamespaceDescriptor;
+    met.relation = relation(&actor.identity, &owner);
+    met.owner = owner;
+    met.owned = true;
+    !matches!(met.relation, Relation::Own)
+}
+
+/// A file of procfs that tells about a process: whose that is. `None` where it is about none.
+#[inline(always)]
+fn process_file(file: OpenFile, actor: &Actor, met: &mut Met) -> Option<bool> {
+    let task = kernel::task_of_proc_inode(kernel::address_of(file.inode().0));
+    if task == 0 {
+        return None;
+    }
+    let cgroup = TaskAddress(task).cgroup();
+    if cgroup == TaskAddress(kernel::address_of(Task::current().0)).cgroup() {
+        return Some(false);
+    }
+    met.owner = actor::identity_at(cgroup);
+    met.owned = true;
+    met.rule = files::of_process_file(file.mode());
+    met.relation = relation(&actor.identity, &met.owner);
+    Some(!matches!(met.relation, Relation::Own))
 }
 
 /// The rule of a kernel file: its own, or its file system's.
 #[inline(always)]
-fn kernel_file(file: OpenFile, magic: u64) -> Option<Rule> {
+fn kernel_file(file: OpenFile, magic: u64, actor: &Actor, met: &mut Met) -> bool {
+    if magic == PROC_SUPER_MAGIC
+        && let Some(found) = process_file(file, actor, met)
+    {
+        return found;
+    }
+    match named_file(file, magic) {
+        Some(rule) => {
+            met.rule = rule;
+            true
+        }
+        None => false,
+    }
+}
+
+#[inline(always)]
+fn named_file(file: OpenFile, magic: u64) -> Option<Rule> {
     let (_length, name) = kernel::dentry_name(file.dentry());
-    let named = SensitiveFile { magic, name: kernel::read_string(name) };
-    if let Some(value) = sensitive(&named)
+    let mut key = SensitiveFile { magic, name: kernel::read_string(name) };
+    if let Some(value) = sensitive(&key)
         && let Some(rule) = files::unpack(value, file.mode())
     {
         return Some(rule);
     }
-    let whole = SensitiveFile { magic, name: [0; SENSITIVE_NAME_LEN] };
-    let value = sensitive(&whole)?;
+    // The same key again: two would not find room on the stack.
+    key.name = [0; SENSITIVE_NAME_LEN];
+    let value = sensitive(&key)?;
     files::unpack(value, file.mode())
 }
 
 /// A control file belongs to the cgroup whose directory it is in; the directory's inode number is
 /// the cgroup's id.
 #[inline(always)]
-fn cgroup_file(file: OpenFile, actor: &Actor) -> Option<Rule> {
+fn cgroup_file(file: OpenFile, actor: &Actor, met: &mut Met) -> bool {
     let directory = kernel::dentry_inode(kernel::dentry_parent(file.dentry()));
     let cgroup = kernel::inode_number(directory);
     let owner = entry_or_host(cgroup);
-    let own = cgroups::is_own(&actor.identity, actor.home, &owner, cgroup);
-    if own { None } else { Some(Rule::CgroupControl) }
+    met.rule = Rule::CgroupControl;
+    !cgroups::is_own(&actor.identity, actor.home, &owner, cgroup)
 }

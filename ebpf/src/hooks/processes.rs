@@ -6,12 +6,13 @@ use bulkhead_guard::{processes, relation::relation};
 use super::programs;
 use crate::{
     actor::{self, Actor},
-    kernel::{Arguments, Task},
+    kernel::{self, Arguments, Task},
     settle::{PASS, Site, TaskTarget, on_task, unaudited},
 };
 
 programs! {
     lsm_ptrace_access_check "lsm/ptrace_access_check", fentry_ptrace_access_check "fentry/security_ptrace_access_check" => ptrace_access_check;
+    lsm_ptrace_traceme "lsm/ptrace_traceme", fentry_ptrace_traceme "fentry/security_ptrace_traceme" => ptrace_traceme;
     lsm_task_kill "lsm/task_kill", fentry_task_kill "fentry/security_task_kill" => task_kill;
     lsm_task_setrlimit "lsm/task_setrlimit", fentry_task_setrlimit "fentry/security_task_setrlimit" => task_setrlimit;
     lsm_task_setnice "lsm/task_setnice", fentry_task_setnice "fentry/security_task_setnice" => task_setnice;
@@ -32,6 +33,14 @@ fn ptrace_access_check(arguments: Arguments, rung: Rung) -> i32 {
         return unaudited(&actor, rule, relation, site);
     }
     on_task(&actor, rule, relation, &target, [u64::from(mode), 0, 0], site)
+}
+
+/// ptrace_traceme(parent): the current task lets its parent trace it.
+#[inline(always)]
+fn ptrace_traceme(arguments: Arguments, rung: Rung) -> i32 {
+    let mode = u64::from(processes::MODE_ATTACH);
+    let target = Task(arguments.object(0));
+    on_other(target, Rule::ProcessAttach, mode, Site { rung, phase: Phase::Attempted })
 }
 
 /// task_kill(p, info, sig, cred). Signals that the kernel itself sends do not come here.
@@ -113,7 +122,8 @@ fn meet(target: Task, guard_setup: bool) -> Option<(Actor, Relation, TaskTarget)
     if matches!(relation, Relation::Own) {
         return None;
     }
-    let target = TaskTarget { task: target, cgroup: cgroup.id(), identity, setup };
+    let task = kernel::address_of(target.0);
+    let target = TaskTarget { task, cgroup: cgroup.id(), identity, setup };
     Some((actor, relation, target))
 }
 
@@ -125,7 +135,7 @@ fn tp_signal_generate(context: *mut core::ffi::c_void) -> i32 {
     let arguments = Arguments(context);
     let info = arguments.number(1);
     // asm-generic/siginfo.h: si_code is the third int; what user space sends has si_code <= 0.
-    if info <= 1 || crate::kernel::read::<i32>(info + 8).unwrap_or(1) > 0 {
+    if info <= 1 || kernel::read::<i32>(info + 8).unwrap_or(1) > 0 {
         return PASS;
     }
     let signal = arguments.number(0) & 0xffff_ffff;

@@ -3,9 +3,43 @@
 use bulkhead_abi as abi;
 use bulkhead_abi::party_flag;
 use serde::Serialize;
+use zerocopy::FromZeros;
 
-use super::{Text, words};
+use super::{Attribution, Container, Names, Party, Pod, Text, words};
 use crate::decode;
+
+/// Whose a file is: the workload in whose namespaces it lives or whose process it tells about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileOwner {
+    /// How sure the names are.
+    pub attribution: Attribution,
+    /// The tenant's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Text>,
+    /// The pod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Pod>,
+    /// The container.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<Container>,
+}
+
+impl FileOwner {
+    fn new(file: &abi::File, names: &dyn Names) -> Option<Self> {
+        if file.flags & party_flag::OWNED == 0 {
+            return None;
+        }
+        let mut party = abi::Party::new_zeroed();
+        party.identity = file.owner;
+        party.cgroup = file.owner.container;
+        if !file.owner.is_host() {
+            party.flags = party_flag::WORKLOAD;
+        }
+        let Party { attribution, tenant, pod, container, .. } = Party::new(&party, names);
+        Some(Self { attribution, tenant, pod, container })
+    }
+}
 
 /// A file or mount.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,11 +66,14 @@ pub struct File {
     /// The permissions in octal; absent where there is no inode.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<String>,
+    /// Whose it is, where the rule asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<FileOwner>,
 }
 
 impl File {
     /// Puts a record's file into words.
-    pub fn new(file: &abi::File) -> Self {
+    pub fn new(file: &abi::File, names: &dyn Names) -> Self {
         let file_type = file_type(file.mode);
         Self {
             path: Text::new(decode::path(&file.path, file.path_start)),
@@ -48,6 +85,7 @@ impl File {
                 .then(|| device(file.special_device)),
             file_type,
             mode: (file.mode != 0).then(|| format!("{:04o}", file.mode & 0o7777)),
+            owner: FileOwner::new(file, names),
         }
     }
 }

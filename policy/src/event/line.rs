@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{
-    Act, Attribution, Event, Kind, Loss, Party, RefusedCall, Repeats, Response, Target, Text,
+    Act, Attribution, Event, FileOwner, Kind, Loss, Party, RefusedCall, Repeats, Response, Target,
+    Text,
 };
 
 impl fmt::Display for Event {
@@ -34,10 +35,30 @@ impl fmt::Display for Act {
         write!(f, ": {}", self.actor)?;
         match &self.target {
             Some(Target::Process(party)) => write!(f, " -> {party}")?,
-            Some(Target::File(file)) => write!(f, " -> {}", file.path)?,
+            Some(Target::File(file)) => {
+                write!(f, " -> {}", file.path)?;
+                if let Some(owner) = &file.owner {
+                    write!(f, " of {owner}")?;
+                }
+            }
             None => {}
         }
         write!(f, " [{} {}]", self.relation.as_str(), self.rung.as_str())
+    }
+}
+
+/// Tenant and container.
+impl fmt::Display for FileOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.attribution, &self.tenant) {
+            (Attribution::Host, _) => return f.write_str("host"),
+            (_, Some(tenant)) => write!(f, "{tenant}")?,
+            (_, None) => f.write_str("(unknown tenant)")?,
+        }
+        let pod = self.pod.as_ref().and_then(|pod| pod.name.as_ref());
+        let container = self.container.as_ref();
+        let container = container.and_then(|it| it.name.as_ref().or(it.id.as_ref()));
+        pod.into_iter().chain(container).try_for_each(|part| write!(f, "/{part}"))
     }
 }
 

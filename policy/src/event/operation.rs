@@ -87,6 +87,14 @@ enum Reading {
     LowBits(u64, &'static [(u64, &'static str)]),
     /// As a capability's number.
     Capability,
+    /// As a set of capabilities.
+    Capabilities,
+    /// As an IPv4 address in host byte order, or the beginning of an IPv6 address.
+    Address,
+    /// As itself, in octal.
+    Octal,
+    /// As itself, in hexadecimal.
+    Hexadecimal,
     /// As itself.
     Plain,
 }
@@ -105,6 +113,12 @@ impl Reading {
                 Some(name) => Argument::Name(format!("CAP_{name}")),
                 None => Argument::Number(number),
             },
+            Self::Capabilities => {
+                Argument::Words(capability::Capabilities::from_bits(number).names().collect())
+            }
+            Self::Address => Argument::Name(address(number)),
+            Self::Octal => Argument::Name(format!("{number:04o}")),
+            Self::Hexadecimal => Argument::Name(format!("{number:#x}")),
             Self::Plain => Argument::Number(number),
         }
     }
@@ -112,7 +126,10 @@ impl Reading {
 
 /// What each rule's numbers mean. The kernel side fills them in this order.
 const fn readings(rule: Rule) -> &'static [(&'static str, Reading)] {
-    use Reading::{Capability, Flags, LowBits, NamedFlags, Plain, Value};
+    use Reading::{
+        Address, Capabilities, Capability, Flags, Hexadecimal, LowBits, NamedFlags, Octal, Plain,
+        Value,
+    };
     match rule {
         Rule::Mount | Rule::MountProc | Rule::MountCgroup | Rule::MountBlock => {
             &[("flags", Flags(words::MOUNT))]
@@ -123,6 +140,41 @@ const fn readings(rule: Rule) -> &'static [(&'static str, Reading)] {
         Rule::JoinNamespaces | Rule::ProcessAttach | Rule::ProcessMemory | Rule::ProcessRead => {
             &[("mode", Flags(words::PTRACE_MODE))]
         }
+        Rule::NamespaceDescriptor | Rule::DescriptorReceive | Rule::ProcessList => {
+            &[("flags", NamedFlags(words::OPEN)), ("access", NamedFlags(words::FILE_MODE))]
+        }
+        Rule::UnixConnect | Rule::RuntimeSocket | Rule::KernelKey | Rule::IpcObject => &[],
+        Rule::HostDevice
+        | Rule::FilelessExec
+        | Rule::MemoryExec
+        | Rule::DroppedExec
+        | Rule::SocketShell
+        | Rule::LeakedDirectory
+        | Rule::OutsideFile => {
+            &[("flags", NamedFlags(words::OPEN)), ("access", NamedFlags(words::FILE_MODE))]
+        }
+        Rule::NetlinkXfrm | Rule::NetlinkNetfilter => &[
+            ("family", Value(words::FAMILY)),
+            ("type", LowBits(0xf, words::SOCKET_TYPE)),
+            ("protocol", Plain),
+        ],
+        Rule::MetadataService | Rule::ControlPlane => &[("address", Address), ("port", Plain)],
+        Rule::CapabilityRaise => &[("capabilities", Capabilities)],
+        Rule::CredentialRaise => &[("from", Plain), ("to", Plain)],
+        Rule::SpecialFile | Rule::SuidCreated => &[("mode", Octal)],
+        Rule::FileWatch => &[("mask", Hexadecimal)],
+        Rule::MountParameter
+        | Rule::WritableCode
+        | Rule::IoUring
+        | Rule::Userfaultfd
+        | Rule::ModuleLoad
+        | Rule::ModuleRequest
+        | Rule::KernelImage
+        | Rule::ClockSet
+        | Rule::MaskSymlink
+        | Rule::LinkExchange
+        | Rule::LogTampering
+        | Rule::PersistenceDrop => &[],
         Rule::Signal => &[("signal", Value(words::SIGNAL))],
         Rule::ProcessLimits => &[("resource", Value(words::RESOURCE))],
         Rule::ProcessPriority => &[],
@@ -149,6 +201,14 @@ const fn readings(rule: Rule) -> &'static [(&'static str, Reading)] {
             ("protocol", Plain),
         ],
         Rule::CapabilityCeiling => &[("capability", Capability)],
+    }
+}
+
+/// Four bytes are IPv4; more are the first half of an IPv6 address.
+fn address(number: u64) -> String {
+    match u32::try_from(number) {
+        Ok(number) => std::net::Ipv4Addr::from(number).to_string(),
+        Err(_) => std::net::Ipv6Addr::from(u128::from(number) << 64).to_string(),
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) fn header(kind: abi::Kind, rule: abi::Rule) -> abi::Header {
     abi::Header {
         time: 3_600_000_000_123,
         arguments: [0; 3],
+        target: [0; 3],
         syscall: -1,
         rule: rule as u16,
         kind: kind as u8,

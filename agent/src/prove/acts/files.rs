@@ -77,6 +77,10 @@ pub(crate) const ALL: &[Behaviour] = &[
     })
     .props(&[Prop::CharacterDevice("port", 1, 4)])
     .needs(&[CAP_SYS_RAWIO]),
+    Behaviour::new("dev-fuse", "B17", Rule::HostDevice, "open the FUSE device", |actor| {
+        open_to_read(actor, &actor.at("fuse"))
+    })
+    .props(&[Prop::CharacterDevice("fuse", 10, 229)]),
     Behaviour::new(
         "cgroup-procs",
         "B41",

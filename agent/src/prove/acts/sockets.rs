@@ -49,7 +49,54 @@ pub(crate) const ALL: &[Behaviour] = &[
     })
     .module("net-pf-33")
     .quick(),
+    Behaviour::new("netlink-xfrm", "B30", Rule::NetlinkXfrm, "a socket for IPsec", |actor| {
+        open(actor, libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_XFRM)
+    })
+    .module("net-pf-16-proto-6"),
+    Behaviour::new(
+        "netlink-netfilter",
+        "B31",
+        Rule::NetlinkNetfilter,
+        "a socket for packet filters",
+        |actor| open(actor, libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_NETFILTER),
+    )
+    .module("net-pf-16-proto-12"),
+    Behaviour::new(
+        "metadata",
+        "B70",
+        Rule::MetadataService,
+        "connect a datagram socket to the cloud's metadata address (nothing is sent)",
+        |actor| connect(actor, "169.254.169.254:80"),
+    )
+    .quick(),
+    Behaviour::new(
+        "metadata-mapped",
+        "B70",
+        Rule::MetadataService,
+        "the same, as an IPv6 address that stands for it",
+        |actor| connect(actor, "[::ffff:169.254.169.254]:80"),
+    ),
+    Behaviour::new(
+        "kubelet-port",
+        "B69",
+        Rule::ControlPlane,
+        "connect a datagram socket to the kubelet's port (nothing is sent)",
+        |actor| connect(actor, "127.0.0.1:10250"),
+    ),
 ];
+
+/// Connecting a datagram socket sends nothing.
+fn connect(actor: &Actor, to: &str) -> Report {
+    let from = if to.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+    match std::net::UdpSocket::bind(from) {
+        Ok(socket) => actor.attempt(|| {
+            socket.connect(to).map_err(|error| {
+                error.raw_os_error().map_or(nix::errno::Errno::EIO, nix::errno::Errno::from_raw)
+            })
+        }),
+        Err(error) => actor.unavailable(&format!("no socket: {error}")),
+    }
+}
 
 const AF_RXRPC: i32 = 33;
 

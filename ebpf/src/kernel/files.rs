@@ -1,0 +1,193 @@
+//! Files, inodes, dentries, mounts and superblocks.
+
+use super::*;
+
+/// A `struct file` that is being opened or passed.
+#[derive(Clone, Copy)]
+pub struct OpenFile(pub Object);
+
+impl OpenFile {
+    #[inline(always)]
+    pub fn inode(self) -> Inode {
+        Inode(field(self.0, &FILE_INODE))
+    }
+
+    #[inline(always)]
+    pub fn mode(self) -> u32 {
+        field(self.0, &FILE_MODE)
+    }
+
+    #[inline(always)]
+    pub fn flags(self) -> u32 {
+        field(self.0, &FILE_FLAGS)
+    }
+
+    /// Address of the dentry.
+    #[inline(always)]
+    pub fn dentry(self) -> u64 {
+        file_dentry(self.0 as u64)
+    }
+
+    /// Number of the mount namespace in which it was opened.
+    #[inline(always)]
+    pub fn mount_namespace(self) -> u32 {
+        mount_namespace_of(path_mount((self.0 as u64).wrapping_add(u64::from(FILE_PATH.load()))))
+    }
+}
+
+/// Address of the dentry of the file at `address`.
+#[inline(always)]
+pub fn file_dentry(address: u64) -> u64 {
+    path_dentry(address.wrapping_add(u64::from(FILE_PATH.load())))
+}
+
+/// Address of the inode of the file at `address`.
+#[inline(always)]
+pub fn file_inode(address: u64) -> u64 {
+    read_at(address, &FILE_INODE)
+}
+
+/// Address of the dentry of the `struct path` at `address`.
+#[inline(always)]
+pub fn path_dentry(address: u64) -> u64 {
+    read_at(address, &PATH_DENTRY)
+}
+
+/// An inode that the verifier knows.
+#[derive(Clone, Copy)]
+pub struct Inode(pub Object);
+
+impl Inode {
+    #[inline(always)]
+    pub fn mode(self) -> u32 {
+        u32::from(field::<u16>(self.0, &INODE_MODE))
+    }
+
+    #[inline(always)]
+    pub fn device_number(self) -> u32 {
+        field(self.0, &INODE_RDEV)
+    }
+
+    #[inline(always)]
+    pub fn magic(self) -> u64 {
+        let superblock: Object = field(self.0, &INODE_SB);
+        field(superblock, &SB_MAGIC)
+    }
+}
+
+/// What a record says of an inode: number, device, magic, mode, device number.
+#[inline(always)]
+pub fn inode_facts(inode: u64) -> (u64, u32, u64, u32, u32) {
+    let superblock: u64 = read_at(inode, &INODE_SB);
+    (
+        read_at(inode, &INODE_INO),
+        read_at(superblock, &SB_DEV),
+        read_at(superblock, &SB_MAGIC),
+        u32::from(read_at::<u16>(inode, &INODE_MODE)),
+        read_at(inode, &INODE_RDEV),
+    )
+}
+
+/// The number of the inode at `address`.
+#[inline(always)]
+pub fn inode_number(address: u64) -> u64 {
+    read_at(address, &INODE_INO)
+}
+
+/// Links to the inode at `address`.
+#[inline(always)]
+pub fn inode_links(address: u64) -> u32 {
+    read_at(address, &INODE_NLINK)
+}
+
+/// Address of a dentry's inode.
+#[inline(always)]
+pub fn dentry_inode(dentry: u64) -> u64 {
+    read_at(dentry, &DENTRY_INODE)
+}
+
+/// Address of a dentry's parent; a root is its own.
+#[inline(always)]
+pub fn dentry_parent(dentry: u64) -> u64 {
+    read_at(dentry, &DENTRY_PARENT)
+}
+
+/// Length and address of a dentry's own name.
+#[inline(always)]
+pub fn dentry_name(dentry: u64) -> (u32, u64) {
+    let name = dentry.wrapping_add(u64::from(DENTRY_NAME.load()));
+    (read_at(name, &QSTR_LEN), read_at(name, &QSTR_NAME))
+}
+
+/// The kernel's hash of a dentry's own name, and its length. The kernel salts it with an address that
+/// no tenant knows.
+#[inline(always)]
+pub fn dentry_name_hash(dentry: u64) -> u64 {
+    // include/linux/dcache.h: struct qstr begins with hash and len, in one number of 64 bits.
+    read_at(dentry, &DENTRY_NAME)
+}
+
+/// A superblock, by address: magic, whether on a block device, device, address of its type's name
+/// and of its root dentry.
+#[derive(Clone, Copy)]
+pub struct Superblock {
+    pub magic: u64,
+    pub on_block_device: bool,
+    pub device: u32,
+    pub type_name: u64,
+    pub root: u64,
+}
+
+impl Superblock {
+    #[inline(always)]
+    pub fn at(address: u64) -> Self {
+        Self {
+            magic: read_at(address, &SB_MAGIC),
+            on_block_device: read_at::<u64>(address, &SB_BDEV) != 0,
+            device: read_at(address, &SB_DEV),
+            type_name: read_at(read_at(address, &SB_TYPE), &FS_TYPE_NAME),
+            root: read_at(address, &SB_ROOT),
+        }
+    }
+}
+
+/// Addresses of the superblock and of the root dentry of a mount.
+#[inline(always)]
+pub fn mount_parts(mount: u64) -> (u64, u64) {
+    (read_at(mount, &VFSMOUNT_SB), read_at(mount, &VFSMOUNT_ROOT))
+}
+
+/// Number of the mount namespace that a mount is attached in; 0 where it is in none.
+#[inline(always)]
+pub fn mount_namespace_of(mount: u64) -> u32 {
+    let whole = mount.wrapping_sub(u64::from(MOUNT_SELF.load()));
+    let namespace: u64 = read_at(whole, &MOUNT_NAMESPACE);
+    read_at(namespace.wrapping_add(u64::from(MNT_NS_COMMON.load())), &NS_COMMON_INUM)
+}
+
+/// Address of the mount of the `struct path` at `address`.
+#[inline(always)]
+pub fn path_mount(address: u64) -> u64 {
+    read_at(address, &PATH_MOUNT)
+}
+
+/// Address of the task that a `struct pid` stands for, 0 where it has ended.
+#[inline(always)]
+pub fn task_of_pid(pid: u64) -> u64 {
+    // The first list is that of the thread itself (PIDTYPE_PID).
+    let link: u64 = if pid == 0 { 0 } else { read_at(pid, &PID_TASKS) };
+    if link == 0 { 0 } else { link.wrapping_sub(u64::from(TASK_PID_LINKS.load())) }
+}
+
+/// Address of the task that a file of procfs tells about, 0 where it is about none.
+#[inline(always)]
+pub fn task_of_proc_inode(inode: u64) -> u64 {
+    let whole = inode.wrapping_sub(u64::from(PROC_INODE_SELF.load()));
+    task_of_pid(read_at(whole, &PROC_INODE_PID))
+}
+
+/// Address of the file that an exec is about.
+#[inline(always)]
+pub fn program_file(bprm: u64) -> u64 {
+    read_at(bprm, &BPRM_FILE)
+}
