@@ -83,6 +83,15 @@ pub const fn of_process_file(file_mode: u32) -> Rule {
     if file_mode & FMODE_WRITE != 0 { Rule::ProcessPriority } else { Rule::ProcessList }
 }
 
+/// Whether the kernel itself asks who may look at a process before it opens this file of /proc/PID:
+/// what its owner alone may read (`environ`, `mem`, `auxv`). ptrace_access_check judges it then, and
+/// knows more of it.
+#[inline(always)]
+pub const fn is_private(mode: u32) -> bool {
+    // sys/stat.h: S_IRUSR, S_IROTH
+    mode & 0o400 != 0 && mode & 0o004 == 0
+}
+
 /// Which openings of a sensitive file count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u16)]
@@ -131,6 +140,9 @@ mod tests {
     fn a_namespace_and_a_neighbour_s_process_file_have_their_rules() {
         assert_eq!(classify(0o100444, NSFS_MAGIC), Class::Namespace);
         assert_eq!(of_process_file(1), Rule::ProcessList);
+        // environ and mem; cmdline, maps and oom_score_adj; clear_refs, which nobody may read.
+        assert!(is_private(0o100_400) && is_private(0o100_600));
+        assert!(![0o100_444, 0o100_644, 0o100_200].map(is_private).contains(&true));
         assert_eq!(of_process_file(FMODE_WRITE), Rule::ProcessPriority);
     }
 

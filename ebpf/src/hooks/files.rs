@@ -118,9 +118,13 @@ fn namespace(file: OpenFile, actor: &Actor, met: &mut Met) -> bool {
 /// A file of procfs that tells about a process: whose that is. `None` where it is about none.
 #[inline(always)]
 fn process_file(file: OpenFile, actor: &Actor, met: &mut Met) -> Option<bool> {
-    let task = kernel::task_of_proc_inode(kernel::address_of(file.inode().0));
+    let inode = kernel::address_of(file.inode().0);
+    let task = kernel::task_of_proc_inode(inode);
     if task == 0 {
         return None;
+    }
+    if files::is_private(kernel::mode_and_magic(inode).0) {
+        return Some(false);
     }
     let cgroup = TaskAddress(task).cgroup();
     if cgroup == TaskAddress(kernel::address_of(Task::current().0)).cgroup() {
