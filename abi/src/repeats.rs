@@ -55,11 +55,16 @@ pub struct Repeats {
     pub count: u64,
 }
 
-/// The target of an act on a process: its container (or its cgroup, where it is in none), and the
-/// act's first argument (which signal, which mode).
+/// The target of an act on a process: its container (or its cgroup, where it is in none), the act's
+/// first argument (which signal, which mode), and its process id, 0 where there is no process.
 #[inline(always)]
-pub const fn process_target(container: u64, cgroup: u64, arguments: &[u64; 3]) -> [u64; 3] {
-    [if container == 0 { cgroup } else { container }, arguments[0], 0]
+pub const fn process_target(
+    container: u64,
+    cgroup: u64,
+    pid: u32,
+    arguments: &[u64; 3],
+) -> [u64; 3] {
+    [if container == 0 { cgroup } else { container }, arguments[0], pid as u64]
 }
 
 /// The target of an act on a file, mount or superblock.

@@ -14,7 +14,7 @@ use crate::{
     actor::{self, Actor},
     generation::{self, Turn},
     gate,
-    kernel::{self, Task},
+    kernel::{self, Task, TaskAddress},
     maps::{COUNTS, LEVELS, UNCOUNTED},
     record::{self, Decision},
 };
@@ -70,7 +70,8 @@ pub fn on_task(
     arguments: [u64; 3],
     site: Site,
 ) -> i32 {
-    let end = process_target(target.identity.container, target.cgroup, &arguments);
+    let pid = TaskAddress(target.task).tgid();
+    let end = process_target(target.identity.container, target.cgroup, pid, &arguments);
     settle(actor, rule, relation, site, end, |decision| {
         let ring = gate::ring(decision.critical);
         let Some(mut entry) = ring.reserve::<OnTask>(0) else { return false };

@@ -23,8 +23,8 @@ fn unknown(field: &'static str, byte: u8) -> DecodeError {
 fn a_short_record_says_what_it_lacks() {
     let bytes = lone(header(abi::Kind::Lone, abi::Rule::Bpf), kubelet());
     assert_eq!(
-        decode(&bytes[..47]).unwrap_err(),
-        DecodeError::TooShort { kind: "header", need: 48, have: 47 }
+        decode(&bytes[..71]).unwrap_err(),
+        DecodeError::TooShort { kind: "header", need: 72, have: 71 }
     );
     let error = decode(&bytes[..bytes.len() - 1]).unwrap_err();
     let (need, have) = (bytes.len(), bytes.len() - 1);
