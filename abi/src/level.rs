@@ -10,6 +10,8 @@ pub const MAX_LEVELS: u32 = 512;
 pub const WATCH_SLOT: u16 = 0;
 /// The table for workloads that are not named yet.
 pub const PENDING_SLOT: u16 = 1;
+/// The table of `bulkhead prove` and of the canary; no tenant has it.
+pub const CANARY_SLOT: u16 = (MAX_LEVELS - 1) as u16;
 /// No table: the node itself; in a scope template, a name that the runtime gives to its own helpers.
 pub const NOT_A_WORKLOAD_SLOT: u16 = u16::MAX;
 

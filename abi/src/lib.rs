@@ -19,7 +19,9 @@ mod verdict;
 pub use count::{CountKey, Fate};
 pub use grants::{Grant, Grants};
 pub use identity::{Identity, NAME_LEN, ScopeName, UNIDENTIFIED_TENANT, identity_flag};
-pub use level::{LevelTable, MAX_LEVELS, NOT_A_WORKLOAD_SLOT, PENDING_SLOT, WATCH_SLOT};
+pub use level::{
+    CANARY_SLOT, LevelTable, MAX_LEVELS, NOT_A_WORKLOAD_SLOT, PENDING_SLOT, WATCH_SLOT,
+};
 pub use offsets::{ABSENT, OFFSETS, Offset};
 pub use record::{
     CgroupGone, CgroupMade, File, Header, Kind, Lone, OnFile, OnTask, PATH_LEN, Party, party_flag,

@@ -97,6 +97,10 @@ pub(crate) struct RunArguments {
     /// The configuration file; watched, and read again when it changes
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Try a few harmless breakouts this often, in minutes (0: never), whatever the configuration
+    /// says: one that the guard does not answer is told
+    #[arg(long, value_name = "MINUTES")]
+    pub(crate) schedule: Option<u64>,
     /// Write every record as the kernel gave it, in hexadecimal, a line each: for replay tests
     #[arg(long, value_name = "FILE", hide = true)]
     pub(crate) record: Option<PathBuf>,

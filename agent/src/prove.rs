@@ -9,6 +9,7 @@
 //! levels            which levels
 //! promise           what the level promises on this node
 //! outcome, trial    what one trial showed
+//! canary            a few of them, now and then, within the running agent
 //! report            the table, the numbers, the document
 //! ```
 
@@ -24,6 +25,7 @@ use bulkhead_abi::{LevelTable, Relation, Rule};
 mod actor;
 mod acts;
 mod behaviour;
+mod canary;
 mod cgroup;
 mod child;
 mod engine;
@@ -41,9 +43,12 @@ mod sys;
 mod trial;
 
 use behaviour::Behaviour;
+pub(crate) use canary::{
+    Air, BEHAVIOURS as CANARIES, Canary, Flight, Landed, TENANT as CANARY_TENANT,
+};
 use engine::{Engine, Unguarded};
 pub(crate) use guarded::Guarded;
-pub(crate) use levels::{Level, asked_for};
+pub(crate) use levels::{Level, asked_for, strictest};
 use report::{Document, LevelReport, text::Paint};
 use stage::Stage;
 use trial::{Bench, Trial};

@@ -17,8 +17,8 @@ use std::fmt;
 use serde::Deserialize;
 
 pub use document::{
-    AllCapabilities, CapabilityLimits, Ceiling, Configuration, Evidence, LevelDefinition, Metrics,
-    Nri, RelationVerdicts, Response, RuleVerdict, TenantDefinition, VerdictWord,
+    AllCapabilities, Canary, CapabilityLimits, Ceiling, Configuration, Evidence, LevelDefinition,
+    Metrics, Nri, RelationVerdicts, Response, RuleVerdict, TenantDefinition, VerdictWord,
 };
 pub use exceptions::{
     AllRelations, ExceptedRule, ExceptionDefinition, RelationWord, WorkloadDefinition,

@@ -50,6 +50,11 @@ fn check_plain_values(configuration: &Configuration, problems: &mut Vec<Problem>
             problems.push(Problem::new(path, fault));
         }
     }
+    let minutes = configuration.canary.every_minutes;
+    if minutes > MOST_MINUTES {
+        let fault = Fault::OutOfRange { found: minutes, least: 0, most: MOST_MINUTES };
+        problems.push(Problem::new(top.key("canary").key("everyMinutes"), fault));
+    }
     for (found, most, key) in [
         (configuration.evidence.max_file_mib, 4096, "maxFileMiB"),
         (configuration.evidence.keep_files, 1000, "keepFiles"),
@@ -60,6 +65,9 @@ fn check_plain_values(configuration: &Configuration, problems: &mut Vec<Problem>
         }
     }
 }
+
+/// A week: rarer than that, nobody would know whether the canary still flies.
+const MOST_MINUTES: u64 = 7 * 24 * 60;
 
 /// Whether `name` can be a metric label and a part of a file name.
 fn is_label(name: &str) -> bool {

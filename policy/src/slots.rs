@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use bulkhead_abi::{LevelTable, MAX_LEVELS, PENDING_SLOT, WATCH_SLOT};
+use bulkhead_abi::{CANARY_SLOT, LevelTable, PENDING_SLOT, WATCH_SLOT};
 use jiff::civil::Date;
 use thiserror::Error;
 
@@ -11,7 +11,7 @@ use crate::{Assignment, Policy};
 /// The first slot of a tenant.
 const FIRST: u16 = PENDING_SLOT + 1;
 /// Slots of tenants and their exceptions.
-const ROOM: usize = MAX_LEVELS as usize - FIRST as usize;
+const ROOM: usize = CANARY_SLOT as usize - FIRST as usize;
 /// Tenants that the configuration may name. With the exceptions half the room, so that a reload
 /// that exchanges all of them never needs a slot which a container of a former tenant still refers
 /// to.
@@ -44,7 +44,7 @@ impl Slots {
     /// exception, or one that rests. Containers may still refer to each, so that one without a name
     /// rests until the update after the first.
     pub fn recover(known: impl IntoIterator<Item = (Option<String>, u16)>) -> Self {
-        let range = FIRST..MAX_LEVELS as u16;
+        let range = FIRST..CANARY_SLOT;
         let (named, nobody_s): (Vec<_>, Vec<_>) = known
             .into_iter()
             .filter(|(_, slot)| range.contains(slot))

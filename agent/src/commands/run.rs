@@ -79,7 +79,9 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         .build()
         .context("cannot start the event loop")?;
     runtime.block_on(async {
-        let service = Service::new(guard, workloads, watch, evidence, watcher, &settings).await?;
+        let service =
+            Service::new(guard, workloads, watch, evidence, watcher, &settings, arguments.schedule)
+                .await?;
         service.run(&standing).await
     })?;
     Ok(ExitCode::SUCCESS)

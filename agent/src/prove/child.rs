@@ -1,6 +1,7 @@
 //! Starting one of our own children and listening to it.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader, Read},
     os::{
         fd::{AsFd, AsRawFd, OwnedFd},
@@ -26,20 +27,20 @@ use super::{
     sys,
 };
 
-/// Starts `bulkhead act NAME` in a cgroup, after `steps`.
+/// Starts `bulkhead act NAME` in the cgroup that has this `cgroup.procs`, after `steps`.
 ///
 /// An actor's standard input is the line to the process that it acts on, over which that one hands
 /// descriptors out (`lend`).
 pub(crate) fn start(
     name: &str,
     scene: &Scene,
-    cgroup: Option<&Cgroup>,
+    procs: Option<&File>,
     mut steps: Vec<Step>,
     stdin: Stdio,
 ) -> anyhow::Result<Child> {
     steps.insert(0, Step::DieWithParent);
     // Last, so that nothing of the set-up happens inside the container.
-    steps.extend(cgroup.map(|cgroup| Step::EnterCgroup(cgroup.procs().as_raw_fd())));
+    steps.extend(procs.map(|procs| Step::EnterCgroup(procs.as_raw_fd())));
     let mut command = Command::new("/proc/self/exe");
     command
         .arg("act")
@@ -82,7 +83,13 @@ impl Target {
         let own_uts = cgroup.map(|_| Step::Unshare(nix::sched::CloneFlags::CLONE_NEWUTS));
         let (line, other) = UnixStream::pair().context("a line to a process to act on")?;
         let stdin = OwnedFd::from(other).into();
-        let mut child = start(play::TARGET, &scene, cgroup, own_uts.into_iter().collect(), stdin)?;
+        let mut child = start(
+            play::TARGET,
+            &scene,
+            cgroup.map(Cgroup::procs),
+            own_uts.into_iter().collect(),
+            stdin,
+        )?;
         match hello(&mut child) {
             Ok(process) => Ok(Self { child, process, line }),
             Err(error) => {

@@ -46,6 +46,11 @@ pub(crate) fn asked_for(options: &Options) -> anyhow::Result<Vec<Level>> {
     Ok(levels)
 }
 
+/// The strictest built-in level as it comes.
+pub(crate) fn strictest() -> anyhow::Result<LevelTable> {
+    Ok(level(&configuration::defaults()?.policy, QUICK_LEVEL)?.table)
+}
+
 /// How much a level refuses: the mildest is shown first.
 fn refusals(table: &LevelTable) -> usize {
     let cells = Rule::ALL.iter().flat_map(|rule| Relation::ALL.iter().map(move |to| (*rule, *to)));

@@ -4,7 +4,7 @@
 use std::{fs, path::Path, process::Stdio};
 
 use anyhow::Context;
-use bulkhead_abi::{Grant, Grants, Identity, MAX_LEVELS, Relation, grants::access};
+use bulkhead_abi::{CANARY_SLOT, Grant, Grants, Identity, Relation, grants::access};
 use tempfile::TempDir;
 
 use super::{
@@ -16,8 +16,8 @@ use super::{
 };
 use crate::node::cgroupfs::CgroupTree;
 
-/// The level table that is under test. The last one, so that it is in nobody's way.
-pub(crate) const SLOT: u16 = (MAX_LEVELS - 1) as u16;
+/// The level table that is under test. No tenant has it.
+pub(crate) const SLOT: u16 = CANARY_SLOT;
 /// Tenant numbers that no configuration reaches.
 const ACTOR_TENANT: u32 = u32::MAX - 1;
 const NEIGHBOUR_TENANT: u32 = u32::MAX;
@@ -137,7 +137,7 @@ fn all_but_one() -> Option<Grants> {
 }
 
 /// A name that nobody else has.
-fn random() -> anyhow::Result<String> {
+pub(super) fn random() -> anyhow::Result<String> {
     let uuid = fs::read_to_string("/proc/sys/kernel/random/uuid").context("random name")?;
     Ok(uuid.trim_end().to_owned())
 }

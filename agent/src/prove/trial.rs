@@ -115,10 +115,11 @@ impl Bench<'_> {
         let scene = self.stage.scene(relation);
         let cgroup: &Cgroup = if guarded { self.stage.actor() } else { self.stage.outside() };
         let line = self.stage.line(relation)?;
-        let mut child = match child::start(behaviour.name, &scene, Some(cgroup), steps, line) {
-            Ok(child) => child,
-            Err(error) => return Ok((not_staged(behaviour, &error), Vec::new())),
-        };
+        let mut child =
+            match child::start(behaviour.name, &scene, Some(cgroup.procs()), steps, line) {
+                Ok(child) => child,
+                Err(error) => return Ok((not_staged(behaviour, &error), Vec::new())),
+            };
         let mut sightings = Vec::new();
         let engine = &mut *self.engine;
         let followed = child::follow(&mut child, self.patience, self.wake.as_ref(), || {
@@ -158,7 +159,7 @@ fn not_staged(behaviour: &Behaviour, error: &anyhow::Error) -> Act {
     if own_props { Act::Unavailable(reason) } else { Act::Broken(reason) }
 }
 
-fn act_of(lines: &[Line], end: &End, complaint: &str) -> Result<Act, Interrupted> {
+pub(super) fn act_of(lines: &[Line], end: &End, complaint: &str) -> Result<Act, Interrupted> {
     let before = lines.iter().find_map(|line| match line {
         Line::Before { time } => Some(*time),
         _ => None,

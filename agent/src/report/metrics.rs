@@ -54,6 +54,7 @@ pub(crate) struct Metrics {
     drift: IntGaugeVec,
     overlaps: IntGauge,
     /// What the runtime asked, and what containers are held to.
+    canaries: IntCounterVec,
     pub(crate) enforcement: Enforcement,
     memory: Mutex<Memory>,
 }
@@ -187,6 +188,11 @@ impl Metrics {
                 "bulkhead_user_id_overlaps",
                 "Pairs of containers of two tenants whose user ids are the same ones on the node.",
             )?,
+            canaries: new.counters(
+                "bulkhead_canaries_total",
+                "Harmless breakouts that the agent tried itself, and whether the guard saw them.",
+                &["behaviour", "result"],
+            )?,
             enforcement: Enforcement::new(&new.registry)?,
             memory: Mutex::default(),
             registry: new.registry,
@@ -225,6 +231,20 @@ impl Metrics {
     pub(crate) fn responded(&self, action: &str, tenant: Option<&str>) {
         let tenant = self.memory().tenants.label(tenant);
         self.responses.with_label_values(&[action, &tenant]).inc();
+    }
+
+    /// What came of an act of the agent's canary.
+    pub(crate) fn canary(&self, behaviour: &str, result: &str) {
+        self.canaries.with_label_values(&[behaviour, result]).inc();
+    }
+
+    /// Every series of the canary is there before its first act.
+    pub(crate) fn expect_canaries(&self, behaviours: &[&str], results: &[&str]) {
+        for behaviour in behaviours {
+            for result in results {
+                self.canaries.with_label_values(&[behaviour, result]).inc_by(0);
+            }
+        }
     }
 
     /// How many containers of each tenant stand still.

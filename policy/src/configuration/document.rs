@@ -42,6 +42,8 @@ pub struct Configuration {
     pub levels: Vec<LevelDefinition>,
     /// What the agent does about a container beside refusing.
     pub response: Response,
+    /// How often the agent tries harmless breakouts itself.
+    pub canary: Canary,
     /// Who shares this node.
     pub tenants: Vec<TenantDefinition>,
 }
@@ -57,6 +59,7 @@ impl Default for Configuration {
             default_level: "trusted".to_owned(),
             levels: Vec::new(),
             response: Response::default(),
+            canary: Canary::default(),
             tenants: Vec::new(),
         }
     }
@@ -133,6 +136,22 @@ pub struct Evidence {
 impl Default for Evidence {
     fn default() -> Self {
         Self { directory: None, max_file_mib: 64, keep_files: 8, stdout: false }
+    }
+}
+
+/// Harmless breakouts that the agent tries itself, in a throw-away cgroup: one that its guard does not
+/// answer is told.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Canary {
+    /// Minutes between two rounds; 0 is never.
+    #[schemars(range(max = 10080))]
+    pub every_minutes: u64,
+}
+
+impl Default for Canary {
+    fn default() -> Self {
+        Self { every_minutes: 60 }
     }
 }
 

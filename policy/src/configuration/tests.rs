@@ -39,6 +39,7 @@ metrics: { address: '[::]:9000' }
 evidence: { directory: /log, maxFileMiB: 3, keepFiles: 2, stdout: true }
 stateDirectory: /state
 response: { neverFreeze: [kube-system, calico-*], keepCaptures: 3 }
+canary: { everyMinutes: 5 }
 runtimeDirectory: /rt
 defaultLevel: own
 levels:
@@ -63,6 +64,7 @@ tenants:
     assert_eq!(configuration.state_directory, Path::new("/state"));
     assert_eq!(configuration.runtime_directory, Path::new("/rt"));
     assert_eq!(configuration.response.keep_captures, 3);
+    assert_eq!(configuration.canary.every_minutes, 5);
     let own = settings.policy.default_level();
     assert_eq!(own.verdict(Rule::ProcessAttach, Relation::CrossTenant), Verdict::Freeze);
     for (namespace, may) in [("kube-system", false), ("calico-apiserver", false), ("shop", true)] {

@@ -5,19 +5,25 @@ mod tests {
     use std::{
         fs,
         os::unix::fs::symlink,
+        panic::{AssertUnwindSafe, catch_unwind},
         path::Path,
-        sync::OnceLock,
-        thread::sleep,
+        process::Command,
+        sync::{
+            OnceLock,
+            atomic::{AtomicBool, Ordering},
+        },
+        thread::{self, sleep},
         time::{Duration, Instant},
     };
 
     use bulkhead_e2e::{
         agent::{Agent, Home},
         cast::{MIGHTY, is_of},
-        node::Node,
+        node::{self, Node},
         pod::{Container, Wish},
         wait_for,
     };
+    use serde_json::Value;
 
     /// What SIGTERM may take.
     const SHUTDOWN: Duration = Duration::from_secs(2);
@@ -268,5 +274,51 @@ mod tests {
             sleep(Duration::from_millis(500));
             assert!(home.metrics().is_ok(), "it does not work without them");
         }
+    }
+
+    /// Makes the last table of the kernel side, the canary's, say "off" again and again.
+    fn blind(until: &AtomicBool) {
+        let bpftool = |arguments: &str| {
+            node::run(Command::new("bpftool").arg("-j").args(arguments.split_whitespace())).unwrap()
+        };
+        let shown: Value = serde_json::from_slice(&bpftool("map show name LEVELS").stdout).unwrap();
+        let map = shown.as_array().map_or(&shown, |maps| &maps[0]);
+        let number = |field: &str| usize::try_from(map[field].as_u64().unwrap()).unwrap();
+        let [low, high, ..] = (number("max_entries") - 1).to_le_bytes();
+        let value = "0 ".repeat(number("bytes_value"));
+        let update = format!("map update id {} key {low} {high} 0 0 value {value}", map["id"]);
+        while !until.load(Ordering::Relaxed) {
+            bpftool(&update);
+        }
+    }
+
+    #[test]
+    fn a_canary_is_seen_and_one_that_a_blinded_guard_misses_is_told() {
+        let Some(_node) = Node::claim_with_bpf_lsm("canary", true) else { return };
+        let home = Home::new("canary").unwrap();
+        let text = home.configuration(&tenants("untrusted"));
+        home.write(&format!("{text}canary: {{ everyMinutes: 1 }}\n")).unwrap();
+        let _agent = Agent::start(&home).unwrap();
+        let await_canaries = |count: f64, result: &str| {
+            wait_for(&format!("{count} canaries that are {result}"), || {
+                let metrics = home.metrics()?;
+                let canaries = metrics.sum("bulkhead_canaries_total", &[("result", result)]);
+                Ok((canaries >= count).then_some(metrics))
+            })
+            .unwrap()
+        };
+        let metrics = await_canaries(4.0, "seen");
+        assert_eq!(metrics.sum("bulkhead_canaries_total", &[("result", "missed")]), 0.0);
+        assert_eq!(metrics.sum("bulkhead_verdicts_total", &[]), 0.0, "no tenant did anything");
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| blind(&ended));
+            let missed = catch_unwind(AssertUnwindSafe(|| await_canaries(1.0, "missed")));
+            ended.store(true, Ordering::Relaxed);
+            missed.unwrap();
+        });
+        let told = home.evidence().events().unwrap();
+        let told = told.iter().find(|event| event.text("subject") == "canary").unwrap();
+        assert_eq!(told.text("severity"), "critical", "{told}");
     }
 }

@@ -3,6 +3,7 @@
 mod acts;
 mod answers;
 mod calls;
+mod canary;
 mod exceptions;
 mod hardening;
 mod notices;
@@ -33,6 +34,7 @@ use crate::{
     control::{self, Question},
     kernel::{Guard, NO_CONTAINER, Records, State},
     node::{clock, vantage::Vantage},
+    prove::Canary,
     report::{
         evidence::{self, Evidence},
         http::{Readiness, Server},
@@ -72,6 +74,9 @@ pub(super) struct Service {
     losses: Losses,
     verification: Verification,
     repeated: Repeated,
+    canary: Canary,
+    /// The canary's interval, in minutes, where the command line has one.
+    schedule: Option<u64>,
     lifecycle_lost: u64,
     overflow_told: bool,
     handout: Handout,
@@ -86,6 +91,7 @@ impl Service {
         evidence: Evidence,
         watcher: Option<Watcher>,
         settings: &Settings,
+        schedule: Option<u64>,
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(metrics_of(&guard)?);
         metrics.reloaded(seconds_since_1970());
@@ -128,6 +134,8 @@ impl Service {
             losses,
             verification: Verification::default(),
             repeated: Repeated::default(),
+            canary: canary::of(settings, schedule)?,
+            schedule,
             lifecycle_lost,
             overflow_told: false,
             handout: Handout::in_directory(&settings.configuration.runtime_directory),
@@ -258,7 +266,8 @@ impl Service {
         self.harden();
         self.publish_handout();
         self.keep_dates()?;
-        let counts = self.guard.counts()?;
+        let all = self.guard.counts()?;
+        let counts = canary::of_tenants(&all);
         self.metrics.fold_counts(&counts, |tenant| self.workloads.tenant(tenant));
         self.metrics.fold_uncounted(&self.guard.uncounted()?);
         self.metrics.set_unattributed(self.workloads.unattributed());
@@ -269,12 +278,13 @@ impl Service {
             self.evidence.append(event);
         }
         self.look_at_frozen(&counts);
-        self.retire_counts_of_the_gone(&counts)?;
+        self.retire_counts_of_the_gone(&all)?;
         let (metrics, node) = (&self.metrics, self.watch.node());
         for event in self.verification.tick(&self.workloads, metrics, node) {
             self.evidence.append(event);
         }
         self.tell_repeats(false)?;
+        self.fly()?;
         self.flush();
         for (of, count) in lost.counts {
             self.guard.remember_told(of, count)?;
@@ -354,6 +364,7 @@ impl Service {
                 let keep = settings.configuration.response.keep_captures;
                 self.responder.keep_captures(usize::try_from(keep).unwrap_or(usize::MAX));
                 self.hand_out(&settings.policy);
+                self.canary.reschedule(canary::interval(&settings, self.schedule));
                 self.workloads.adopt_policy(settings.policy.clone(), &mut self.guard)?;
                 self.harden_by(settings.policy);
                 self.metrics.reloaded(seconds_since_1970());
@@ -382,6 +393,7 @@ fn metrics_of(guard: &Guard) -> anyhow::Result<Metrics> {
     for state in [State::Enforcing, State::Observing, State::Blind] {
         metrics.set_rules(state.as_str(), ladder.count(state));
     }
+    canary::announce(&metrics);
     Ok(metrics)
 }
 

@@ -177,6 +177,7 @@ fn every_metric_of_the_documentation_is_there_and_no_other() {
     metrics.fold_uncounted(&[(Rule::Bpf, 1)]);
     metrics.delivered(2);
     metrics.malformed("too_short");
+    metrics.canary("core-pattern", "seen");
     metrics.set_containers([("acme", "trusted", 1)]);
     metrics.set_control_rung("BH-BPF-001", Rung::Lsm);
     metrics.set_rules("enforcing", 33);

@@ -3,17 +3,23 @@
 use bulkhead_policy::event::Kind;
 
 use super::Service;
-use crate::{node::clock, respond::Offence, watch::Reading};
+use crate::{node::clock, prove::CANARY_TENANT, respond::Offence, watch::Reading};
 
 impl Service {
     /// Takes one turn of records into the log; none means that the rings are empty.
     pub(super) fn take_turn(&mut self) -> u64 {
         let (evidence, metrics) = (&mut self.evidence, &self.metrics);
         let (verification, repeated) = (&mut self.verification, &mut self.repeated);
-        let mut offences = Vec::new();
+        let canary = &mut self.canary;
+        let (mut offences, mut flown) = (Vec::new(), 0);
         let drained = self.watch.turn(&self.workloads, |event, key| {
             if let Kind::Malformed(malformed) = &event.kind {
                 metrics.malformed(malformed.reason);
+            }
+            if let Some(key) = key.filter(|key| key.tenant == CANARY_TENANT) {
+                canary.saw(&key);
+                flown += 1;
+                return;
             }
             verification.asked(&event);
             let offence = Offence::of(&event);
@@ -24,7 +30,7 @@ impl Service {
             }
         });
         self.respond(&offences);
-        self.metrics.delivered(drained.acts);
+        self.metrics.delivered(drained.acts - flown);
         drained.events
     }
 

@@ -1,0 +1,81 @@
+//! The canary in the loop: the guard that it flies in, and whom its end is told.
+
+use std::time::Duration;
+
+use bulkhead_abi::{CountKey, Identity, LevelTable, Rule, Rung};
+use bulkhead_policy::{
+    Settings,
+    catalogue::{self, Severity},
+};
+
+use super::Service;
+use crate::{
+    kernel::Guard,
+    prove::{self, Air, CANARY_TENANT, Canary, Flight, Landed},
+    report::metrics::Metrics,
+};
+
+impl Air for Guard {
+    fn name_cgroup(&mut self, cgroup: u64, identity: Identity) -> anyhow::Result<()> {
+        Ok(self.set_identity(cgroup, identity)?)
+    }
+
+    fn forget_cgroup(&mut self, cgroup: u64) -> anyhow::Result<()> {
+        Ok(self.forget(cgroup)?)
+    }
+
+    fn set_level(&mut self, slot: u16, table: &LevelTable) -> anyhow::Result<()> {
+        Ok(Self::set_level(self, slot, table)?)
+    }
+
+    fn rung(&self, rule: Rule) -> Rung {
+        self.ladder().rule(rule).map_or(Rung::Blind, |status| status.rung)
+    }
+}
+
+/// The counts of tenants; what the canary does is no tenant's act.
+pub(super) fn of_tenants(counts: &[(CountKey, u64)]) -> Vec<(CountKey, u64)> {
+    counts.iter().filter(|(key, _)| key.tenant != CANARY_TENANT).copied().collect()
+}
+
+/// A canary as configured, at the strictest built-in level.
+pub(super) fn of(settings: &Settings, schedule: Option<u64>) -> anyhow::Result<Canary> {
+    Ok(Canary::new(prove::strictest()?, interval(settings, schedule)))
+}
+
+/// What alerts must find before the first increase.
+pub(super) fn announce(metrics: &Metrics) {
+    metrics.expect_canaries(&prove::CANARIES, &Landed::ALL.map(Landed::as_str));
+}
+
+/// How often it flies, by the configuration and the command line; `None` is never.
+pub(super) fn interval(settings: &Settings, schedule: Option<u64>) -> Option<Duration> {
+    let minutes = schedule.unwrap_or(settings.configuration.canary.every_minutes);
+    (minutes > 0).then(|| Duration::from_secs(minutes * 60))
+}
+
+impl Service {
+    /// Goes on with what is under way, and tells what has ended.
+    pub(super) fn fly(&mut self) -> anyhow::Result<()> {
+        let Some(flight) = self.canary.turn(&mut self.guard)? else { return Ok(()) };
+        let Flight { behaviour, rule, landed, why } = flight;
+        self.metrics.canary(behaviour, landed.as_str());
+        let rule = catalogue::info(rule).id;
+        match landed {
+            Landed::Seen => tracing::debug!(behaviour, rule, why, "the canary was seen"),
+            Landed::Missed => {
+                let message = format!(
+                    "the guard missed its canary {behaviour} ({rule}): {why}; what it promises \
+                     does not hold on this node now: look with `bulkhead doctor`, then restart \
+                     the agent"
+                );
+                self.notice("canary", Severity::Critical, &message);
+            }
+            Landed::Failed => {
+                let message = format!("the canary {behaviour} ({rule}) could not be tried: {why}");
+                self.notice("canary", Severity::Medium, &message);
+            }
+        }
+        Ok(())
+    }
+}
