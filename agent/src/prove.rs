@@ -44,7 +44,7 @@ mod trial;
 
 use behaviour::Behaviour;
 pub(crate) use canary::{
-    Air, BEHAVIOURS as CANARIES, Canary, Flight, Landed, TENANT as CANARY_TENANT,
+    Air, BEHAVIOURS as CANARIES, Canary, Flight, Ground, Landed, TENANT as CANARY_TENANT,
 };
 use engine::{Engine, Unguarded};
 pub(crate) use guarded::Guarded;

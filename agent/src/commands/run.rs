@@ -10,7 +10,10 @@ use anyhow::Context;
 use bulkhead_policy::Settings;
 use caps::Capability;
 
-use self::{service::Service, standing::Standing};
+use self::{
+    service::{Perch, Service},
+    standing::Standing,
+};
 use crate::{
     cli::RunArguments,
     kernel::{Guard, Ladder, PinError, Pins, State},
@@ -21,6 +24,7 @@ use crate::{
         name as node_name,
         privilege::{self, Dropped},
     },
+    prove::Ground,
     report::evidence::{Evidence, EvidenceOptions},
     settings::{self, Watcher},
     watch::{Recorder, Watch},
@@ -45,6 +49,11 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
             mount = %tree.mount().display(),
             "only a part of the node's cgroups is visible: what lies outside is not protected"
         );
+    }
+    let perch = Perch { ground: Ground::below(tree.mount()), schedule: arguments.schedule };
+    if let Err(error) = perch.ground.make() {
+        // The first canary says so too.
+        tracing::warn!(%error, "there is no cgroup for the canary");
     }
     let mut evidence = open_evidence(&settings)?;
     let (mut guard, unpinned) = start_guard(&arguments.build_mark)?;
@@ -80,8 +89,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         .context("cannot start the event loop")?;
     runtime.block_on(async {
         let service =
-            Service::new(guard, workloads, watch, evidence, watcher, &settings, arguments.schedule)
-                .await?;
+            Service::new(guard, workloads, watch, evidence, watcher, &settings, perch).await?;
         service.run(&standing).await
     })?;
     Ok(ExitCode::SUCCESS)

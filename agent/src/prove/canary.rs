@@ -10,8 +10,10 @@
 //! Its tenant number is no configuration's, so that nothing of it is counted with a tenant's acts.
 
 use std::{
-    fs::File,
-    path::PathBuf,
+    fmt,
+    fs::{self, File},
+    io::ErrorKind,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::mpsc::{Receiver, TryRecvError, channel},
     thread,
@@ -31,7 +33,6 @@ use super::{
     promise::{self, Promise},
     stage, trial,
 };
-use crate::node::cgroupfs::CgroupTree;
 
 /// The tenant number of the canary's cgroups.
 pub(crate) const TENANT: u32 = u32::MAX - 2;
@@ -92,8 +93,43 @@ pub(crate) trait Air {
     fn rung(&self, rule: Rule) -> Rung;
 }
 
+/// Where canaries fly: a cgroup of the agent's own, which stays. It is made before the capabilities
+/// are dropped without which nobody makes one in the root of the hierarchy.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground(PathBuf);
+
+impl Ground {
+    /// Below the root, where it will be or was made by an agent before.
+    pub(crate) fn below(mount: &Path) -> Self {
+        Self(mount.join("bulkhead-canary"))
+    }
+
+    /// Makes it, if it is not there.
+    pub(crate) fn make(&self) -> std::io::Result<()> {
+        match fs::create_dir(&self.0) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes it away; false where there was none.
+    pub(crate) fn remove(&self) -> std::io::Result<bool> {
+        match fs::remove_dir(&self.0) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            removed => removed.map(|()| true),
+        }
+    }
+}
+
+impl fmt::Display for Ground {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
 /// When the next round is, and the act that is under way.
 pub(crate) struct Canary {
+    ground: Ground,
     level: LevelTable,
     every: Option<Duration>,
     due: Instant,
@@ -113,9 +149,9 @@ struct Aloft {
 
 impl Canary {
     /// One that flies at this level; never, where `every` is `None`.
-    pub(crate) fn new(level: LevelTable, every: Option<Duration>) -> Self {
+    pub(crate) fn new(ground: Ground, level: LevelTable, every: Option<Duration>) -> Self {
         let due = Instant::now() + FIRST;
-        Self { level, every, due, waiting: Vec::new(), aloft: None }
+        Self { ground, level, every, due, waiting: Vec::new(), aloft: None }
     }
 
     /// Another interval; it holds from now on.
@@ -145,7 +181,7 @@ impl Canary {
         }
         self.begin_round(Instant::now());
         let Some(behaviour) = self.waiting.pop() else { return Ok(None) };
-        match Aloft::start(behaviour, &self.level, air) {
+        match Aloft::start(behaviour, &self.ground, &self.level, air) {
             Ok(aloft) => self.aloft = aloft,
             Err(error) => {
                 let why = format!("{error:#}");
@@ -179,6 +215,7 @@ impl Aloft {
     /// `None` where this node promises nothing about the behaviour.
     fn start(
         behaviour: &'static Behaviour,
+        ground: &Ground,
         level: &LevelTable,
         air: &mut dyn Air,
     ) -> anyhow::Result<Option<Self>> {
@@ -189,8 +226,7 @@ impl Aloft {
             return Ok(None);
         }
         air.set_level(CANARY_SLOT, &table)?;
-        let mount = CgroupTree::find()?.mount().to_owned();
-        let cgroup = Cgroup::make(mount.join(format!("bulkhead-canary-{}", stage::random()?)))?;
+        let cgroup = Cgroup::make(ground.0.join(stage::random()?))?;
         let identity = Identity {
             container: cgroup.id(),
             pod: 0,
@@ -331,12 +367,13 @@ mod tests {
 
     #[test]
     fn a_round_is_flown_when_it_is_due_and_never_without_a_schedule() {
-        let mut canary = Canary::new(LevelTable::OFF, Some(Duration::from_secs(60)));
+        let mut canary =
+            Canary::new(Ground(PathBuf::new()), LevelTable::OFF, Some(Duration::from_secs(60)));
         canary.begin_round(canary.due - Duration::from_millis(1));
         assert!(canary.waiting.is_empty());
         canary.begin_round(canary.due);
         assert_eq!(canary.waiting.len(), BEHAVIOURS.len());
-        let mut never = Canary::new(LevelTable::OFF, None);
+        let mut never = Canary::new(Ground(PathBuf::new()), LevelTable::OFF, None);
         never.begin_round(never.due + Duration::from_secs(1_000_000));
         assert!(never.waiting.is_empty());
     }

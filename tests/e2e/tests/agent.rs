@@ -89,16 +89,18 @@ mod tests {
         let Some(node) = Node::claim_with_bpf_lsm("killed and started again", true) else { return };
         let pods = pods(&node);
         let home = home("killed", "untrusted");
-        let crossing = format!("cat /proc/{}/environ", pods.victim.pid);
+        // Three acts: the same one again would be counted with the first instead of told.
+        let [before, meanwhile, after] =
+            ["URG", "WINCH", "CONT"].map(|signal| format!("kill -{signal} {}", pods.victim.pid));
         let agent = Agent::start(&home).unwrap();
-        assert!(refused(&pods.attacker, &crossing));
+        assert!(refused(&pods.attacker, &before));
         agent.kill().unwrap();
         assert!(pods.attacker.still_runs().unwrap() && pods.victim.still_runs().unwrap());
         // What it attached goes on deciding, and its own business stays its own.
-        assert!(refused(&pods.attacker, &crossing), "enforcement ended with the agent");
+        assert!(refused(&pods.attacker, &meanwhile), "enforcement ended with the agent");
         assert!(pods.attacker.sh("true").unwrap().well());
 
-        let before = home.evidence().newest().unwrap();
+        let newest = home.evidence().newest().unwrap();
         let mut agent = Agent::start(&home).unwrap();
         let adopted = home.metrics().unwrap();
         for tenant in ["team-a", "team-b"] {
@@ -106,11 +108,11 @@ mod tests {
             let count = adopted.sum("bulkhead_containers", &[("tenant", tenant)]);
             assert!(count >= 2.0, "{count} containers of {tenant} right after the start");
         }
-        assert!(refused(&pods.attacker, &crossing), "enforcement is not back");
+        assert!(refused(&pods.attacker, &after), "enforcement is not back");
         let crossings = wait_for("both crossings", || {
-            let mut events = home.evidence().after(before)?;
+            let mut events = home.evidence().after(newest)?;
             events.retain(|event| {
-                event.text("rule") == "BH-PROC-003" && is_of(event, &pods.attacker)
+                event.text("rule") == "BH-PROC-004" && is_of(event, &pods.attacker)
             });
             Ok((events.len() >= 2).then_some(events))
         });

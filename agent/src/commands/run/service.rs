@@ -9,6 +9,8 @@ mod hardening;
 mod notices;
 mod responses;
 
+pub(super) use canary::Perch;
+
 use std::{collections::BTreeMap, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
 
 use super::verification::Verification;
@@ -91,7 +93,7 @@ impl Service {
         evidence: Evidence,
         watcher: Option<Watcher>,
         settings: &Settings,
-        schedule: Option<u64>,
+        perch: Perch,
     ) -> anyhow::Result<Self> {
         let metrics = Arc::new(metrics_of(&guard)?);
         metrics.reloaded(seconds_since_1970());
@@ -134,8 +136,8 @@ impl Service {
             losses,
             verification: Verification::default(),
             repeated: Repeated::default(),
-            canary: canary::of(settings, schedule)?,
-            schedule,
+            schedule: perch.schedule,
+            canary: canary::of(settings, perch)?,
             lifecycle_lost,
             overflow_told: false,
             handout: Handout::in_directory(&settings.configuration.runtime_directory),

@@ -11,7 +11,7 @@ use bulkhead_policy::{
 use super::Service;
 use crate::{
     kernel::Guard,
-    prove::{self, Air, CANARY_TENANT, Canary, Flight, Landed},
+    prove::{self, Air, CANARY_TENANT, Canary, Flight, Ground, Landed},
     report::metrics::Metrics,
 };
 
@@ -38,9 +38,16 @@ pub(super) fn of_tenants(counts: &[(CountKey, u64)]) -> Vec<(CountKey, u64)> {
     counts.iter().filter(|(key, _)| key.tenant != CANARY_TENANT).copied().collect()
 }
 
+/// Where the canary flies, and how often, in minutes, if the command line says.
+pub(in crate::commands::run) struct Perch {
+    pub(in crate::commands::run) ground: Ground,
+    pub(in crate::commands::run) schedule: Option<u64>,
+}
+
 /// A canary as configured, at the strictest built-in level.
-pub(super) fn of(settings: &Settings, schedule: Option<u64>) -> anyhow::Result<Canary> {
-    Ok(Canary::new(prove::strictest()?, interval(settings, schedule)))
+pub(super) fn of(settings: &Settings, perch: Perch) -> anyhow::Result<Canary> {
+    let every = interval(settings, perch.schedule);
+    Ok(Canary::new(perch.ground, prove::strictest()?, every))
 }
 
 /// What alerts must find before the first increase.
