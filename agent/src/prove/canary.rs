@@ -38,8 +38,7 @@ use super::{
 pub(crate) const TENANT: u32 = u32::MAX - 2;
 
 /// Acts that need no stage: kernel files, user namespaces, BPF, sockets.
-pub(crate) const BEHAVIOURS: [&str; 4] =
-    ["core-pattern", "unshare-user", "bpf-map", "socket-packet"];
+pub(crate) const BEHAVIOURS: [&str; 4] = ["core-pattern", "unshare-user", "bpf-map", "socket-raw"];
 
 /// How long one act may take.
 const PATIENCE: Duration = Duration::from_secs(5);

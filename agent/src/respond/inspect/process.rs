@@ -217,8 +217,9 @@ mod tests {
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
-        // Between fork and exec it still shows this test's own.
-        while fs::read(format!("/proc/{}/comm", child.id())).unwrap() != b"sh\n" {
+        // Before exec it shows this test's own, in the midst of it nothing.
+        let environment = || fs::read(format!("/proc/{}/environ", child.id())).unwrap();
+        while !environment().starts_with(b"DB_PASSWORD") {
             std::thread::yield_now();
         }
         let told = read(child.id(), Depth::Full, &mut Known::default());
