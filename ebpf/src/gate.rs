@@ -56,7 +56,7 @@ pub extern "C" fn admit(key: *const ActKey, payer: u64, critical: u32) -> i32 {
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let mut known = false;
     if !each_is_told(&key)
-        && let Some(entry) = ACTS.get_ptr_mut(&key)
+        && let Some(entry) = ACTS.get_ptr_mut(key)
     {
         known = true;
         if since(entry, now) < WINDOW {
@@ -100,7 +100,7 @@ pub extern "C" fn told(key: *const ActKey) -> i32 {
     }
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
-    match ACTS.get_ptr_mut(&key) {
+    match ACTS.get_ptr_mut(key) {
         Some(entry) => {
             // An older one is about to be removed: what were added to it could be lost.
             if since(entry, now) < WINDOW_OVER {
@@ -111,7 +111,7 @@ pub extern "C" fn told(key: *const ActKey) -> i32 {
         None => {
             // Without room, or beaten by another processor: the next one is told, too.
             // linux/bpf.h: BPF_NOEXIST
-            let _told_again = ACTS.insert(&key, Repeats { told: now, last: now, count: 0 }, 1);
+            let _told_again = ACTS.insert(key, Repeats { told: now, last: now, count: 0 }, 1);
         }
     }
     0
@@ -128,7 +128,7 @@ const fn each_is_told(key: &ActKey) -> bool {
 fn since(entry: *mut Repeats, now: u64) -> u64 {
     // SAFETY: a map value, read whole.
     let told = unsafe { ptr::read_volatile(&raw const (*entry).told) };
-    if told < now { now - told } else { 0 }
+    now.saturating_sub(told)
 }
 
 #[inline(always)]
@@ -144,12 +144,12 @@ fn crowded(critical: u32) -> bool {
 #[inline(always)]
 fn spend(payer: u64, purse: u32, budget: Budget, now: u64) -> bool {
     let key = PurseKey { payer, purse, padding: 0 };
-    let purse = match PURSES.get_ptr_mut(&key) {
+    let purse = match PURSES.get_ptr_mut(key) {
         Some(purse) => purse,
         None => {
             // Another processor may have been faster: then it is there.
-            let _exists = PURSES.insert(&key, 0, 1);
-            match PURSES.get_ptr_mut(&key) {
+            let _exists = PURSES.insert(key, 0, 1);
+            match PURSES.get_ptr_mut(key) {
                 Some(purse) => purse,
                 // The map takes nobody in this moment: the ring is the bound then.
                 None => return true,

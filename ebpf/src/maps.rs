@@ -114,6 +114,7 @@ pub static ACTS: HashMap<ActKey, Repeats> = HashMap::with_max_entries(65_536, BP
 pub static PURSES: LruHashMap<PurseKey, u64> = LruHashMap::with_max_entries(16_384, 0);
 
 /// Whose purse, and for what.
+#[derive(Clone, Copy)]
 #[repr(C)]
 pub struct PurseKey {
     pub payer: u64,

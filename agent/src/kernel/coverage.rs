@@ -89,6 +89,7 @@ fn hooks_of(rule: &RuleInfo) -> String {
             By::Tracepoint(name) => format!("tracepoint {name}"),
             By::Device => "the cgroup device program".to_owned(),
             By::Sysctl => "the cgroup sysctl program".to_owned(),
+            By::Grants => return format!("the cgroup program of what is granted: {}", part.meets),
         };
         format!("else {by}: {}", part.meets)
     });
