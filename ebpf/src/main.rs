@@ -18,8 +18,8 @@
 
 mod actor;
 mod canary;
-mod generation;
 mod gate;
+mod generation;
 mod hooks;
 mod kernel;
 mod lifecycle;

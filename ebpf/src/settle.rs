@@ -12,8 +12,8 @@ use bulkhead_guard::setup;
 
 use crate::{
     actor::{self, Actor},
-    generation::{self, Turn},
     gate,
+    generation::{self, Turn},
     kernel::{self, Task, TaskAddress},
     maps::{COUNTS, LEVELS, UNCOUNTED},
     record::{self, Decision},
@@ -189,11 +189,7 @@ fn settle(
 
 /// Has the act told, if it is to be.
 #[inline(always)]
-fn tell(
-    actor: &Actor,
-    decision: &Decision,
-    report: impl FnOnce(&Decision) -> bool,
-) -> i32 {
+fn tell(actor: &Actor, decision: &Decision, report: impl FnOnce(&Decision) -> bool) -> i32 {
     let (syscall, compat) = record::system_call(decision.rung);
     let key = ActKey {
         target: decision.target,

@@ -5,9 +5,7 @@
 //! from the workload here. It opens no block device and writes no sysctl that has a rule.
 
 use aya_ebpf::{bindings, helpers::generated::bpf_sysctl_get_name};
-use bulkhead_abi::{
-    Phase, Rung, SENSITIVE_NAME_LEN, SensitiveFile, file_target, name_target,
-};
+use bulkhead_abi::{Phase, Rung, SENSITIVE_NAME_LEN, SensitiveFile, file_target, name_target};
 use bulkhead_guard::{files, mounts::PROC_SUPER_MAGIC};
 
 use crate::{
