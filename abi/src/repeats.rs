@@ -21,6 +21,8 @@ pub struct ActKey {
     pub container: u64,
     /// [`crate::Identity::tenant`] of the actor.
     pub tenant: u32,
+    /// The actor's process id; 0 for the same act of any process of the container.
+    pub process: u32,
     /// The system call, -1 outside of one: what the same rule answers may be different acts.
     pub syscall: i32,
     /// A [`crate::Rule`].
@@ -36,7 +38,14 @@ pub struct ActKey {
     /// 1 when the call came through a 32-bit entry.
     pub compat: u8,
     /// Zero.
-    pub padding: u8,
+    pub padding: [u8; 5],
+}
+
+impl ActKey {
+    /// The same act, whichever process of the container does it.
+    pub const fn of_any_process(self) -> Self {
+        Self { process: 0, ..self }
+    }
 }
 
 /// The value of the repeats map.

@@ -2,7 +2,8 @@
 //! share, and the agent's time.
 //!
 //! ```text
-//! the same act was told a moment ago       -> counted with that one
+//! the process did the same a moment ago    -> counted with that
+//! another process of the container did     -> told, as long as the purse for that pays, else counted
 //! the tenant's purse for this lane pays    -> told
 //! never seen, and the rule's own purse pays -> told, as long as the ring is not half full
 //! else                                     -> over budget
@@ -25,6 +26,7 @@ use crate::{
 /// Purses of a tenant: one a lane, and from [`PURSE_FIRST`] on one a rule.
 const PURSE_OTHER: u32 = 0;
 const PURSE_CRITICAL: u32 = 1;
+const PURSE_AGAIN: u32 = 2;
 const PURSE_FIRST: u32 = 16;
 /// Others may spend at the same moment; each lost race means that somebody else's record went out.
 const ATTEMPTS: u32 = 4;
@@ -55,16 +57,21 @@ pub extern "C" fn admit(key: *const ActKey, payer: u64, critical: u32) -> i32 {
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let mut known = false;
-    if !each_is_told(&key)
-        && let Some(entry) = ACTS.get_ptr_mut(key)
-    {
-        known = true;
-        if since(entry, now) < WINDOW {
-            // SAFETY: a map value; whoever writes last has repeated it last.
-            unsafe { ptr::write_volatile(&raw mut (*entry).last, now) };
-            // SAFETY: as above.
-            add_one(unsafe { &raw mut (*entry).count });
-            return Fate::Repeated as i32;
+    if !each_is_told(&key) {
+        if let Some(entry) = ACTS.get_ptr_mut(key) {
+            known = true;
+            if since(entry, now) < WINDOW {
+                return repeat(entry, now);
+            }
+        }
+        if let Some(entry) = ACTS.get_ptr_mut(key.of_any_process()) {
+            known = true;
+            if since(entry, now) < WINDOW {
+                if spend(payer, PURSE_AGAIN, Budget::FIRST, now) {
+                    return Fate::Delivered as i32;
+                }
+                return repeat(entry, now);
+            }
         }
     }
     let (purse, budget) = if critical == 0 {
@@ -100,10 +107,30 @@ pub extern "C" fn told(key: *const ActKey) -> i32 {
     }
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
+    renew(key, now, 0);
+    // Its window stays as it is while it lasts, however many processes are told of in it.
+    renew(key.of_any_process(), now, WINDOW);
+    0
+}
+
+/// An act is counted with the one that was told.
+#[inline(always)]
+fn repeat(entry: *mut Repeats, now: u64) -> i32 {
+    // SAFETY: a map value; whoever writes last has repeated it last.
+    unsafe { ptr::write_volatile(&raw mut (*entry).last, now) };
+    // SAFETY: as above.
+    add_one(unsafe { &raw mut (*entry).count });
+    Fate::Repeated as i32
+}
+
+/// The window of an act begins anew, if it is at least so old.
+#[inline(always)]
+fn renew(key: ActKey, now: u64, age: u64) {
     match ACTS.get_ptr_mut(key) {
         Some(entry) => {
+            let since = since(entry, now);
             // An older one is about to be removed: what were added to it could be lost.
-            if since(entry, now) < WINDOW_OVER {
+            if since >= age && since < WINDOW_OVER {
                 // SAFETY: a map value; a later time is as good.
                 unsafe { ptr::write_volatile(&raw mut (*entry).told, now) };
             }
@@ -114,7 +141,6 @@ pub extern "C" fn told(key: *const ActKey) -> i32 {
             let _told_again = ACTS.insert(key, Repeats { told: now, last: now, count: 0 }, 1);
         }
     }
-    0
 }
 
 /// The agent answers each record of such an act; a repeat after the answer must have one, too.

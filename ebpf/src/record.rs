@@ -43,6 +43,12 @@ pub fn system_call(rung: Rung) -> (i32, bool) {
     }
 }
 
+/// The id of the process that acts.
+#[inline(always)]
+pub fn current_process() -> u32 {
+    Task::current().tgid()
+}
+
 #[inline(always)]
 pub unsafe fn fill_header(
     header: *mut Header,

@@ -195,6 +195,7 @@ fn tell(actor: &Actor, decision: &Decision, report: impl FnOnce(&Decision) -> bo
         target: decision.target,
         container: counted_as(actor),
         tenant: actor.identity.tenant,
+        process: record::current_process(),
         syscall,
         rule: decision.rule as u16,
         relation: decision.relation as u8,
@@ -202,7 +203,7 @@ fn tell(actor: &Actor, decision: &Decision, report: impl FnOnce(&Decision) -> bo
         effect: decision.effect as u8,
         phase: decision.phase as u8,
         compat: u8::from(compat),
-        padding: 0,
+        padding: [0; 5],
     };
     let fate = gate::admit(&key, gate::payer(&actor.identity), u32::from(decision.critical));
     if fate != Fate::Delivered as i32 {

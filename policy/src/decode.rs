@@ -39,6 +39,7 @@ impl Act {
             target: decision.target,
             container: if identity.container == 0 { self.actor.cgroup } else { identity.container },
             tenant: identity.tenant,
+            process: self.actor.pid,
             syscall: decision.syscall.map_or(-1, u32::cast_signed),
             rule: decision.rule as u16,
             relation: decision.relation as u8,
@@ -46,7 +47,7 @@ impl Act {
             effect: decision.effect as u8,
             phase: decision.phase as u8,
             compat: u8::from(decision.compat),
-            padding: 0,
+            padding: [0; 5],
         }
     }
 }

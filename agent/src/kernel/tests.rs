@@ -144,7 +144,8 @@ fn the_same_act_again_is_counted_with_the_one_that_was_told() {
     flood(&scene, &format!("kill -URG {pid}; kill -CONT {pid}"));
     assert_eq!(fates(&scene, Fate::Delivered) + fates(&scene, Fate::Repeated), 6_000);
     assert!(fates(&scene, Fate::Delivered) >= 2, "a signal of each kind is told");
-    let acts = scene.guard.acts().unwrap();
+    let mut acts = scene.guard.acts().unwrap();
+    acts.retain(|(key, _)| key.process != 0);
     let repeats: u64 = acts.iter().map(|(_, repeats)| repeats.count).sum();
     assert_eq!((acts.len(), repeats), (2, fates(&scene, Fate::Repeated)));
     let told: Vec<ActKey> = acts.iter().map(|(key, _)| *key).collect();

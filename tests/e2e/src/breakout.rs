@@ -53,7 +53,7 @@ pub fn on_the_kernel() -> Vec<Breakout> {
 /// Acts on another process.
 #[must_use]
 pub fn on_process(pid: u32) -> Vec<Breakout> {
-    let target = format!(r#"{{"pid":{pid},"buffer":0}}"#);
+    let target = format!(r#"{{"pid":{pid},"buffer":0,"memory":0,"key":null}}"#);
     vec![
         breakout(&["BH-PROC-004"], format!("kill -URG {pid}")),
         breakout(&["BH-PROC-003"], format!("cat /proc/{pid}/environ")),
