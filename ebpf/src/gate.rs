@@ -51,20 +51,22 @@ pub extern "C" fn admit(key: *const ActKey, payer: u64, critical: u32) -> i32 {
     if key.is_null() {
         return Fate::OverBudget as i32;
     }
-    // A copy: kernels before 6.4 take a key of a map from the program's own stack alone.
+    // A copy: kernels before 6.4 take a key of a map from the program's own stack alone. One, and
+    // changed in its place, because the stack has no room for two.
     // SAFETY: the caller's key, as large as its type says; the verifier holds us to it.
-    let key = unsafe { ptr::read(key) };
+    let mut key = unsafe { ptr::read(key) };
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
     let mut known = false;
     if !each_is_told(&key) {
-        if let Some(entry) = ACTS.get_ptr_mut(key) {
+        if let Some(entry) = entry(&key) {
             known = true;
             if since(entry, now) < WINDOW {
                 return repeat(entry, now);
             }
         }
-        if let Some(entry) = ACTS.get_ptr_mut(key.of_any_process()) {
+        key.process = 0;
+        if let Some(entry) = entry(&key) {
             known = true;
             if since(entry, now) < WINDOW {
                 if spend(payer, PURSE_AGAIN, Budget::FIRST, now) {
@@ -101,16 +103,22 @@ pub extern "C" fn told(key: *const ActKey) -> i32 {
         return 0;
     }
     // SAFETY: as in `admit`.
-    let key = unsafe { ptr::read(key) };
+    let mut key = unsafe { ptr::read(key) };
     if each_is_told(&key) {
         return 0;
     }
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_boot_ns() };
-    renew(key, now, 0);
+    renew(&key, now, 0);
     // Its window stays as it is while it lasts, however many processes are told of in it.
-    renew(key.of_any_process(), now, WINDOW);
+    key.process = 0;
+    renew(&key, now, WINDOW);
     0
+}
+
+#[inline(always)]
+fn entry(key: &ActKey) -> Option<*mut Repeats> {
+    ACTS.get_ptr_mut(key)
 }
 
 /// An act is counted with the one that was told.
@@ -125,8 +133,8 @@ fn repeat(entry: *mut Repeats, now: u64) -> i32 {
 
 /// The window of an act begins anew, if it is at least so old.
 #[inline(always)]
-fn renew(key: ActKey, now: u64, age: u64) {
-    match ACTS.get_ptr_mut(key) {
+fn renew(key: &ActKey, now: u64, age: u64) {
+    match entry(key) {
         Some(entry) => {
             let since = since(entry, now);
             // An older one is about to be removed: what were added to it could be lost.
@@ -138,6 +146,7 @@ fn renew(key: ActKey, now: u64, age: u64) {
         None => {
             // Without room, or beaten by another processor: the next one is told, too.
             // linux/bpf.h: BPF_NOEXIST
+            #[allow(clippy::needless_borrows_for_generic_args, reason = "a copy on the stack")]
             let _told_again = ACTS.insert(key, Repeats { told: now, last: now, count: 0 }, 1);
         }
     }
