@@ -38,6 +38,7 @@ mod unload;
 mod version;
 
 pub(crate) use guard::{Guard, MapError, NO_CONTAINER};
+pub(crate) use hooks::is_decided_by_cgroup_program;
 pub(crate) use ladder::{Ladder, State};
 pub(crate) use load::LoadError;
 pub(crate) use memory::{KnownTenant, LossKey};

@@ -181,6 +181,11 @@ const fn whole(by: By, rule: Rule, meets: &'static str) -> Substitute {
 /// device, before any LSM hook, and it refuses without BPF LSM.
 pub(crate) const CGROUP_RULES: &[(By, Rule)] = &[(By::Grants, Rule::DeviceNotGranted)];
 
+/// Whether a cgroup program is the whole of this rule, and not what stands in for its hook.
+pub(crate) fn is_decided_by_cgroup_program(rule: Rule) -> bool {
+    CGROUP_RULES.iter().any(|(_, it)| *it == rule)
+}
+
 /// The rungs below fentry.
 pub(crate) const SUBSTITUTES: &[Substitute] = &[
     part(

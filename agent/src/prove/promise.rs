@@ -4,6 +4,7 @@ use bulkhead_abi::{LevelTable, Relation, Rule, Rung, Verdict};
 use serde::Serialize;
 
 use super::behaviour::Behaviour;
+use crate::kernel::is_decided_by_cgroup_program;
 
 /// From the policy's verdict and the rung that this node can stand on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +32,12 @@ impl Promise {
             (_, Rung::Tracepoint | Rung::Cgroup) => Self::PartlySeen,
             (_, Rung::Blind) => Self::Nothing,
         }
+    }
+
+    /// The same for a rule of which a cgroup program may be the whole, and then refuses as LSM does.
+    pub(crate) fn of_rule(rule: Rule, verdict: Verdict, rung: Rung) -> Self {
+        let whole = rung == Rung::Cgroup && is_decided_by_cgroup_program(rule);
+        Self::of(verdict, if whole { Rung::Lsm } else { rung })
     }
 
     pub(crate) fn word(self) -> &'static str {
@@ -81,6 +88,15 @@ mod tests {
         assert_eq!(Promise::of(Verdict::Audit, Rung::Tracepoint), Promise::PartlySeen);
         assert_eq!(Promise::of(Verdict::Deny, Rung::Blind), Promise::Nothing);
         assert_eq!(Promise::of(Verdict::Off, Rung::Blind), Promise::Allowed);
+    }
+
+    #[test]
+    fn a_rule_that_a_cgroup_program_decides_alone_promises_all_that_the_level_asks() {
+        let of = |rule| Promise::of_rule(rule, Verdict::Deny, Rung::Cgroup);
+        assert_eq!(of(Rule::DeviceNotGranted), Promise::Blocked);
+        assert_eq!(of(Rule::BlockDevice), Promise::PartlySeen, "it stands in for a hook");
+        let blind = Promise::of_rule(Rule::DeviceNotGranted, Verdict::Deny, Rung::Blind);
+        assert_eq!(blind, Promise::Nothing);
     }
 
     #[test]

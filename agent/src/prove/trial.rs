@@ -67,7 +67,7 @@ impl Bench<'_> {
         self.engine.set_level(SLOT, &table)?;
         let verdict = promise::verdict(behaviour, relation, &table);
         let rung = self.engine.rung(behaviour.rule);
-        let promise = Promise::of(verdict, rung);
+        let promise = Promise::of_rule(behaviour.rule, verdict, rung);
         let mut finding = self.find(behaviour, relation, promise)?;
         if outcome::needs_comparison(&finding) && !matches!(finding.outcome, Outcome::Unavailable) {
             let (act, _) = self.perform(behaviour, relation, Promise::Allowed, false)?;
