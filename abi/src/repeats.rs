@@ -1,5 +1,7 @@
 //! Acts that are the same again: the first is told, the others are counted with it.
 
+use crate::{Effect, Phase};
+
 /// For so long after an act was told are its repeats counted instead of told, in nanoseconds. After
 /// it the next one is told again.
 pub const WINDOW: u64 = 10_000_000_000;
@@ -25,23 +27,31 @@ pub struct ActKey {
     pub process: u32,
     /// The system call, -1 outside of one: what the same rule answers may be different acts.
     pub syscall: i32,
-    /// A [`crate::Rule`].
-    pub rule: u16,
+    /// A [`crate::Rule`]: there are fewer than 256.
+    pub rule: u8,
     /// A [`crate::Relation`].
     pub relation: u8,
     /// A [`crate::Verdict`].
     pub verdict: u8,
-    /// A [`crate::Effect`].
-    pub effect: u8,
-    /// A [`crate::Phase`].
-    pub phase: u8,
-    /// 1 when the call came through a 32-bit entry.
-    pub compat: u8,
-    /// Zero.
-    pub padding: [u8; 5],
+    /// What became of it; see [`ActKey::outcome`]. The key is as small as it can be: it lies on the
+    /// stack of every hook.
+    pub outcome: u8,
 }
 
+const _: () = assert!(crate::MAX_RULES <= 256);
+
 impl ActKey {
+    /// The effect, the phase, and whether the call came through a 32-bit entry.
+    #[inline(always)]
+    pub const fn outcome(effect: Effect, phase: Phase, compat: bool) -> u8 {
+        effect as u8 & 0x3f | (phase as u8 & 1) << 6 | (compat as u8) << 7
+    }
+
+    /// The number of the [`Effect`].
+    pub const fn effect(&self) -> u8 {
+        self.outcome & 0x3f
+    }
+
     /// The same act, whichever process of the container does it.
     pub const fn of_any_process(self) -> Self {
         Self { process: 0, ..self }

@@ -197,13 +197,10 @@ fn tell(actor: &Actor, decision: &Decision, report: impl FnOnce(&Decision) -> bo
         tenant: actor.identity.tenant,
         process: record::current_process(),
         syscall,
-        rule: decision.rule as u16,
+        rule: decision.rule as u8,
         relation: decision.relation as u8,
         verdict: decision.verdict as u8,
-        effect: decision.effect as u8,
-        phase: decision.phase as u8,
-        compat: u8::from(compat),
-        padding: [0; 5],
+        outcome: ActKey::outcome(decision.effect, decision.phase, compat),
     };
     let fate = gate::admit(&key, gate::payer(&actor.identity), u32::from(decision.critical));
     if fate != Fate::Delivered as i32 {

@@ -41,13 +41,10 @@ impl Act {
             tenant: identity.tenant,
             process: self.actor.pid,
             syscall: decision.syscall.map_or(-1, u32::cast_signed),
-            rule: decision.rule as u16,
+            rule: decision.rule as u8,
             relation: decision.relation as u8,
             verdict: decision.verdict as u8,
-            effect: decision.effect as u8,
-            phase: decision.phase as u8,
-            compat: u8::from(decision.compat),
-            padding: [0; 5],
+            outcome: abi::ActKey::outcome(decision.effect, decision.phase, decision.compat),
         }
     }
 }

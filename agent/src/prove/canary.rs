@@ -164,7 +164,7 @@ impl Canary {
     /// The kernel side told of an act of the canary's tenant.
     pub(crate) fn saw(&mut self, act: &ActKey) {
         let Some(aloft) = &mut self.aloft else { return };
-        let (rule, effect) = (Rule::from_u16(act.rule), Effect::from_u8(act.effect));
+        let (rule, effect) = (Rule::from_u16(act.rule.into()), Effect::from_u8(act.effect()));
         if act.container == aloft.cgroup.id() {
             aloft.sightings.extend(rule.zip(effect));
         }

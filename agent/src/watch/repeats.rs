@@ -127,13 +127,10 @@ mod tests {
             tenant: 2,
             process: 40,
             syscall: 62,
-            rule: Rule::Signal as u16,
+            rule: Rule::Signal as u8,
             relation: 4,
             verdict: 2,
-            effect: 1,
-            phase: 0,
-            compat: 0,
-            padding: [0; 5],
+            outcome: 1,
         }
     }
 

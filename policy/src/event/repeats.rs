@@ -79,9 +79,9 @@ impl Repeats {
         names: &dyn Names,
     ) -> Option<Self> {
         Some(Self {
-            rule: catalogue::info(Rule::from_u16(key.rule)?),
+            rule: catalogue::info(Rule::from_u16(key.rule.into())?),
             verdict: Verdict::from_u8(key.verdict)?,
-            effect: Effect::from_u8(key.effect)?,
+            effect: Effect::from_u8(key.effect())?,
             relation: Relation::from_u8(key.relation)?,
             of: count.of,
             repeats: count.repeats,
