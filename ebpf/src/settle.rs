@@ -241,14 +241,24 @@ fn submit<T: 'static>(entry: RingBufEntry<T>, decision: &Decision) {
 /// Counts, whether or not the record found room.
 #[inline(always)]
 fn count(actor: &Actor, decision: &Decision, fate: i32) {
+    let what =
+        (decision.rule as u32) << 16 | (decision.relation as u32) << 8 | decision.verdict as u32;
+    let outcome = (decision.effect as u32) << 8 | fate as u32 & 0xff;
+    count_one(counted_as(actor), actor.identity.tenant, what, outcome);
+}
+
+/// A global function, so that its key lies on its own stack: the hooks' is full on 6.1.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn count_one(container: u64, tenant: u32, what: u32, outcome: u32) -> i32 {
     let key = CountKey {
-        container: counted_as(actor),
-        tenant: actor.identity.tenant,
-        rule: decision.rule as u16,
-        relation: decision.relation as u8,
-        verdict: decision.verdict as u8,
-        effect: decision.effect as u8,
-        fate: fate as u8,
+        container,
+        tenant,
+        rule: (what >> 16) as u16,
+        relation: (what >> 8) as u8,
+        verdict: what as u8,
+        effect: (outcome >> 8) as u8,
+        fate: outcome as u8,
         padding: [0; 6],
     };
     if COUNTS.get_ptr_mut(key).is_none() {
@@ -259,12 +269,13 @@ fn count(actor: &Actor, decision: &Decision, fate: i32) {
     match COUNTS.get_ptr_mut(key) {
         Some(value) => add_one(value),
         None => {
-            let index = (decision.rule as u32) & (MAX_RULES as u32 - 1);
+            let index = (what >> 16) & (MAX_RULES as u32 - 1);
             if let Some(value) = UNCOUNTED.get_ptr_mut(index) {
                 add_one(value);
             }
         }
     }
+    0
 }
 
 /// Adds one atomically: programs on other processors, and ones that were preempted on this one, add
