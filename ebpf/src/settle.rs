@@ -1,5 +1,7 @@
 //! From "this rule is met" to the kernel's answer: verdict, count, record, refusal.
 
+use core::{hint::black_box, mem::transmute};
+
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_send_signal, maps::ring_buf::RingBufEntry,
 };
@@ -151,6 +153,7 @@ fn settle(
     report: impl FnOnce(&Decision) -> bool,
 ) -> i32 {
     let Some(table) = LEVELS.get(u32::from(actor.identity.slot)) else { return PASS };
+    let (rule, relation) = unknown(rule, relation);
     let verdict = table.verdict(rule, relation);
     let cgroup_program = matches!(site.rung, Rung::Cgroup);
     if matches!(verdict, Verdict::Off)
@@ -185,6 +188,15 @@ fn settle(
         let _unsent = unsafe { bpf_send_signal(SIGKILL) };
     }
     if matches!(effect, bulkhead_abi::Effect::Denied) { REFUSE } else { PASS }
+}
+
+/// The same, but no constant to the verifier: it would go through all that follows once for each rule
+/// that a hook can come to here, and on 6.1 the opening of a file has too many.
+#[inline(always)]
+fn unknown(rule: Rule, relation: Relation) -> (Rule, Relation) {
+    let numbers = black_box((rule as u16, relation as u8));
+    // SAFETY: both were made of such values just now.
+    unsafe { (transmute::<u16, Rule>(numbers.0), transmute::<u8, Relation>(numbers.1)) }
 }
 
 /// Has the act told, if it is to be.
