@@ -1,5 +1,6 @@
 //! What was typed.
 
+pub(crate) mod apparmor;
 pub(crate) mod profile;
 
 use std::path::PathBuf;
@@ -59,6 +60,9 @@ pub(crate) enum Command {
     Thaw(ThawArguments),
     /// Check, compare, explain and install seccomp profiles
     Profile(profile::ProfileArguments),
+    /// Load, list, check and unload AppArmor profiles
+    #[command(name = "apparmor")]
+    AppArmor(apparmor::AppArmorArguments),
     /// Remove everything that agents have left in this node's kernel
     #[command(
         after_help = "Example:\n  bulkhead unload\n  bulkhead unload --json | jq .programs\n\n\

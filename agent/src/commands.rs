@@ -1,5 +1,6 @@
 //! What each command does. Each composes the rooms; none does their work.
 
+mod apparmor;
 mod check;
 mod container;
 mod doctor;
@@ -19,7 +20,7 @@ use bulkhead_policy::configuration::Refused;
 
 pub(crate) use runtime::RuntimeArguments;
 
-use crate::{cli::Command, settings::SettingsError};
+use crate::{apparmor::CompileError, cli::Command, settings::SettingsError};
 
 /// sysexits.h: EX_USAGE, for a bad configuration.
 const BAD_CONFIGURATION: u8 = 64;
@@ -40,6 +41,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::CaptureProcesses => crate::respond::inspect::run(),
         Command::Notify(arguments) => notify::run(&arguments),
         Command::Profile(arguments) => profile::run(&arguments),
+        Command::AppArmor(arguments) => apparmor::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Unload(arguments) => unload::run(&arguments),
         Command::Schema => schema::run(),
@@ -53,6 +55,7 @@ pub(crate) fn exit_code_of(error: &anyhow::Error) -> ExitCode {
         cause.is::<SettingsError>()
             || cause.is::<Refused>()
             || cause.is::<bulkhead_seccomp::ParseError>()
+            || matches!(cause.downcast_ref(), Some(CompileError::Refused { .. }))
     };
     if error.chain().any(refused) { ExitCode::from(BAD_CONFIGURATION) } else { ExitCode::FAILURE }
 }

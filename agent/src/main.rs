@@ -16,10 +16,12 @@
 //! report      the outward side: evidence log, metrics, HTTP
 //! notify      calls that a profile refuses and tells
 //! profiles    seccomp profiles on this node
+//! apparmor    AppArmor profiles on this node: compiled, loaded, replaced, listed, kept
 //! prove       harmless breakouts, and what became of them
 //! wrapper     what the runtime wrapper is told, and how it comes onto the node
 //! ```
 
+mod apparmor;
 mod cli;
 mod commands;
 mod control;

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 pub use document::{
     AllCapabilities, Canary, CapabilityLimits, Ceiling, Configuration, Evidence, LevelDefinition,
-    Metrics, Nri, RelationVerdicts, Response, RuleVerdict, TenantDefinition, VerdictWord,
+    Metrics, Nri, Profiles, RelationVerdicts, Response, RuleVerdict, TenantDefinition, VerdictWord,
 };
 pub use exceptions::{
     AllRelations, ExceptedRule, ExceptionDefinition, RelationWord, WorkloadDefinition,

@@ -38,11 +38,15 @@ impl Policy {
 fn check_plain_values(configuration: &Configuration, problems: &mut Vec<Problem>) {
     let top = FieldPath::default();
     let evidence = top.key("evidence");
+    let (profiles, own) = (top.key("profiles"), &configuration.profiles);
     let directories = [
         (Some(&configuration.state_directory), top.key("stateDirectory")),
         (Some(&configuration.runtime_directory), top.key("runtimeDirectory")),
         (configuration.evidence.directory.as_ref(), evidence.key("directory")),
         (Some(&configuration.nri.socket), top.key("nri").key("socket")),
+        (own.app_armor_directory.as_ref(), profiles.key("appArmorDirectory")),
+        (own.app_armor_parser.as_ref(), profiles.key("appArmorParser")),
+        (Some(&own.seccomp_directory), profiles.key("seccompDirectory")),
     ];
     for (directory, path) in directories {
         if let Some(relative) = directory.filter(|directory| !directory.is_absolute()) {

@@ -14,12 +14,18 @@ from report import Report
 KUBERNETES = "1.36"
 
 # What the agent asks of a node, and nothing beside it. A change here is a change of the threat model.
-CAPABILITIES = {"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH"}
-WRITABLE_HOST_PATHS = {"/sys/fs/bpf", "/sys/fs/cgroup", "/var/lib/bulkhead", "/run/bulkhead"}
+CAPABILITIES = {"BPF", "PERFMON", "NET_ADMIN", "SYS_PTRACE", "DAC_READ_SEARCH", "MAC_ADMIN"}
+WRITABLE_HOST_PATHS = {
+    "/sys/fs/bpf",
+    "/sys/fs/cgroup",
+    "/sys/kernel/security",
+    "/var/lib/bulkhead",
+    "/var/lib/kubelet/seccomp",
+    "/run/bulkhead",
+}
 READ_ONLY_HOST_PATHS = {
     "/var/run/nri",
     "/run/dbus",
-    "/sys/kernel/security",
     "/run/containerd/io.containerd.runtime.v2.task",
     "/var/lib/containers/storage/overlay-containers",
     "/run/runc",
@@ -124,7 +130,7 @@ def promises(documents: list[dict]) -> dict[str, list[str]]:
             path for path, volume in host_paths.items()
             if volume.get("type") not in ("Directory", "DirectoryOrCreate")
         ],
-        "only evidence, state, cgroups and the BPF file system are writable": [
+        "only evidence, state, profiles, cgroups and the BPF file system are writable": [
             mount["mountPath"]
             for mount, volume in mounts
             if mount.get("readOnly") is not True

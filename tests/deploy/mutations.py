@@ -47,7 +47,7 @@ BREAKS = {
     "only the host's process ids are shared, not its network or IPC": lambda d: pod(d).update(hostNetwork=True),
     "the host paths are the listed ones": lambda d: volume(d, "runc")["hostPath"].update(path="/etc"),
     "every host path says what it must be": lambda d: volume(d, "runc")["hostPath"].pop("type"),
-    "only evidence, state, cgroups and the BPF file system are writable": lambda d: mount(d, "runc").pop("readOnly"),
+    "only evidence, state, profiles, cgroups and the BPF file system are writable": lambda d: mount(d, "runc").pop("readOnly"),
     "no directory with a runtime's socket is mounted": lambda d: volume(d, "containerd-tasks")["hostPath"].update(
         path="/run/containerd"
     ),

@@ -33,8 +33,14 @@ use crate::{
 
 /// What the agent still needs when everything is attached: maps are written through bpf(2), whose
 /// use by the unprivileged is switched off on most nodes; bundles and executables are other users'.
-const KEPT: &[Capability] =
-    &[Capability::CAP_BPF, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
+const KEPT: [Capability; 3] =
+    [Capability::CAP_BPF, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
+
+/// The same, and what it takes to put an AppArmor profile back that somebody changed.
+fn kept(settings: &Settings) -> Vec<Capability> {
+    let profiles = settings.configuration.profiles.app_armor;
+    KEPT.into_iter().chain(profiles.then_some(Capability::CAP_MAC_ADMIN)).collect()
+}
 
 pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     start_logging()?;
@@ -74,11 +80,10 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot record to {}", path.display()))?;
         watch.record_to(recorder);
     }
-    let Dropped { bounding } = privilege::drop_to(KEPT)?;
-    tracing::info!(
-        bounding,
-        "capabilities dropped; kept: CAP_BPF, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH"
-    );
+    let kept = kept(&settings);
+    let Dropped { bounding } = privilege::drop_to(&kept)?;
+    let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
+    tracing::info!(bounding, "capabilities dropped; kept: {}", kept.join(", "));
     if settings.configuration.evidence.stdout {
         // A thread of its own: after the drop, which binds one thread alone.
         evidence.echo_to(std::io::stdout())?;

@@ -38,6 +38,11 @@ pub(crate) const REQUIRED: &[Need] = &[
         needed_for: "read container descriptions that belong to other users",
         indispensable: false,
     },
+    Need {
+        capability: Capability::CAP_MAC_ADMIN,
+        needed_for: "load the levels' AppArmor profiles",
+        indispensable: false,
+    },
 ];
 
 /// A capability and what the agent does with it.

@@ -20,6 +20,8 @@ use bulkhead_policy::{
 use bulkhead_runtime::levels::{Asked, FORMAT, Levels, Tenant};
 use bulkhead_seccomp::levels as seccomp;
 
+use crate::apparmor;
+
 /// Its name in the state directory.
 pub(crate) const LEVELS_FILE: &str = "levels.json";
 
@@ -42,17 +44,30 @@ pub(crate) struct Handout {
     path: PathBuf,
     unwritten: Option<Levels>,
     failing: bool,
+    /// The levels' AppArmor profiles are loaded, so that a container can be given one.
+    app_armor: bool,
 }
 
 impl Handout {
     /// In this directory, which is there.
     pub(crate) fn in_directory(directory: &Path) -> Self {
-        Self { path: directory.join(LEVELS_FILE), unwritten: None, failing: false }
+        Self {
+            path: directory.join(LEVELS_FILE),
+            unwritten: None,
+            failing: false,
+            app_armor: false,
+        }
     }
 
     /// Says what is to hold from now on.
     pub(crate) fn change(&mut self, policy: &Policy) {
-        self.unwritten = Some(levels(policy, self.directory()));
+        self.unwritten = Some(levels(policy, self.directory(), self.app_armor));
+    }
+
+    /// The levels' AppArmor profiles are loaded from now on. Before, none is named: the wrapper
+    /// refuses a container whose profile is not there.
+    pub(crate) fn name_app_armor(&mut self) {
+        self.app_armor = true;
     }
 
     /// Writes what is not written yet. A failure is told once, and its end by what is returned.
@@ -105,10 +120,10 @@ fn seccomp_path(directory: &Path, base: &str) -> PathBuf {
 }
 
 /// What the policy asks, in the wrapper's words.
-fn levels(policy: &Policy, directory: &Path) -> Levels {
+fn levels(policy: &Policy, directory: &Path, app_armor: bool) -> Levels {
     let mut all: Vec<Asked> = Vec::new();
     let mut place = |level: &Level| {
-        let asked = asked(level, directory);
+        let asked = asked(level, directory, app_armor);
         let known = all.iter().position(|it| *it == asked);
         known.unwrap_or_else(|| {
             all.push(asked);
@@ -126,7 +141,7 @@ fn levels(policy: &Policy, directory: &Path) -> Levels {
     Levels { format: FORMAT, asked: all, tenants, default }
 }
 
-fn asked(level: &Level, directory: &Path) -> Asked {
+fn asked(level: &Level, directory: &Path, app_armor: bool) -> Asked {
     let controls = level.controls();
     let hide = controls.masked_paths.is_required();
     let paths = |paths: &[&str]| -> Vec<String> {
@@ -142,7 +157,8 @@ fn asked(level: &Level, directory: &Path) -> Asked {
         readonly_paths: paths(&READ_ONLY),
         rlimits: std::collections::BTreeMap::new(),
         seccomp: seccomp.then(|| seccomp_path(directory, level.base())),
-        apparmor: None,
+        apparmor: (app_armor && controls.app_armor.is_required())
+            .then(|| apparmor::levels::name(level.base())),
     }
 }
 
@@ -169,7 +185,7 @@ tenants:
 
     #[test]
     fn the_wrapper_finds_the_level_that_the_agent_finds() {
-        let (policy, levels) = (policy(), levels(&policy(), Path::new("/d")));
+        let (policy, levels) = (policy(), levels(&policy(), Path::new("/d"), false));
         let namespaces = ["a", "b", "c", "d", "dev-", "dev-b", "dev-bb", "dev", "none", ""];
         let cgroups = ["", "/own", "/own/c", "/own/c/z", "/own/b", "/x", "/x/y", "/x/y/z", "/xy"];
         for namespace in namespaces.iter().map(|&name| Some(name)).chain([None]) {
@@ -184,7 +200,7 @@ tenants:
 
     #[test]
     fn a_level_asks_what_its_controls_require() {
-        let levels = levels(&policy(), Path::new("/d"));
+        let levels = levels(&policy(), Path::new("/d"), false);
         let of = |namespace| levels.asked_of(Some(namespace), "").unwrap();
         let trusted = Asked { level: "trusted".to_owned(), ..Asked::default() };
         assert_eq!(*of("none"), trusted, "the default level asks nothing");
@@ -202,6 +218,22 @@ tenants:
     }
 
     #[test]
+    fn an_apparmor_profile_is_named_once_it_is_loaded() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut handout = Handout::in_directory(directory.path());
+        let mut named = || {
+            handout.change(&policy());
+            handout.publish().unwrap();
+            handout.name_app_armor();
+            let levels = Levels::load(&directory.path().join(LEVELS_FILE)).unwrap();
+            ["none", "a", "c"].map(|it| levels.asked_of(Some(it), "").unwrap().apparmor.clone())
+        };
+        assert_eq!(named(), [None, None, None]);
+        let [semi, own] = ["bulkhead-semi-trusted", "bulkhead-untrusted"].map(str::to_owned);
+        assert_eq!(named(), [None, Some(semi), Some(own)]);
+    }
+
+    #[test]
     fn the_file_is_whole_and_the_wrapper_takes_it() {
         let directory = tempfile::tempdir().unwrap();
         let mut handout = Handout::in_directory(directory.path());
@@ -209,7 +241,7 @@ tenants:
             handout.change(&policy());
             assert_eq!(handout.publish().unwrap(), None);
             let read = Levels::load(&directory.path().join(LEVELS_FILE)).unwrap();
-            assert_eq!(read, levels(&policy(), directory.path()));
+            assert_eq!(read, levels(&policy(), directory.path(), false));
         }
         // The levels, and the profiles of the two that require one.
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);

@@ -36,6 +36,8 @@ pub struct Configuration {
     pub runtime_directory: PathBuf,
     /// The container runtime's plugin interface.
     pub nri: Nri,
+    /// Profiles that the agent puts onto the node.
+    pub profiles: Profiles,
     /// The level of containers that no tenant names.
     pub default_level: String,
     /// Levels beside the three built-in ones.
@@ -56,6 +58,7 @@ impl Default for Configuration {
             state_directory: PathBuf::from("/var/lib/bulkhead"),
             runtime_directory: PathBuf::from("/run/bulkhead"),
             nri: Nri::default(),
+            profiles: Profiles::default(),
             default_level: "trusted".to_owned(),
             levels: Vec::new(),
             response: Response::default(),
@@ -112,6 +115,38 @@ pub struct Nri {
 impl Default for Nri {
     fn default() -> Self {
         Self { enabled: true, socket: PathBuf::from("/var/run/nri/nri.sock") }
+    }
+}
+
+/// Profiles that the agent puts onto the node, for containers to name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Profiles {
+    /// Load the levels' AppArmor profiles where AppArmor is active, and put them back when somebody
+    /// changes them.
+    pub app_armor: bool,
+    /// AppArmor profiles of the operator's own: files called by the profile in them. One that is
+    /// called as a level's takes its place. An absolute path.
+    #[schemars(with = "String", transform = without_default)]
+    pub app_armor_directory: Option<PathBuf>,
+    /// Where apparmor_parser is: an absolute path. Where distributions have it unless given.
+    #[schemars(with = "String", transform = without_default)]
+    pub app_armor_parser: Option<PathBuf>,
+    /// Write the levels' seccomp profiles to where the kubelet looks for them.
+    pub seccomp: bool,
+    /// The kubelet's directory of seccomp profiles. An absolute path.
+    pub seccomp_directory: PathBuf,
+}
+
+impl Default for Profiles {
+    fn default() -> Self {
+        Self {
+            app_armor: true,
+            app_armor_directory: None,
+            app_armor_parser: None,
+            seccomp: true,
+            seccomp_directory: PathBuf::from("/var/lib/kubelet/seccomp"),
+        }
     }
 }
 

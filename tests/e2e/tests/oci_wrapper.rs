@@ -3,7 +3,7 @@
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path, process::Command, sync::OnceLock};
+    use std::{fs, process::Command, sync::OnceLock};
 
     use bulkhead_e2e::{
         agent::{Agent, Home, PROGRAM},
@@ -36,7 +36,12 @@ mod tests {
             let home = Home::new("wrapper").unwrap();
             home.write(&home.configuration(TENANTS)).unwrap();
             let agent = Agent::start(&home).unwrap();
-            wait_for("the levels", || Ok(Path::new(LEVELS).exists().then_some(()))).unwrap();
+            // The last that the agent adds: its AppArmor profiles take a moment to be loaded.
+            wait_for("the levels", || {
+                let levels = fs::read_to_string(LEVELS).unwrap_or_default();
+                Ok(levels.contains("bulkhead-untrusted").then_some(()))
+            })
+            .unwrap();
             agent
         })
     }
@@ -95,6 +100,27 @@ mod tests {
             let exec = container.sh("grep Seccomp: /proc/self/status").unwrap();
             assert!(exec.said.contains('2'), "{runtime}: {}", exec.said);
             container.remove().unwrap();
+        }
+    }
+
+    #[test]
+    fn an_unconfined_container_gets_its_level_s_apparmor_profile_and_so_does_an_exec() {
+        let Some(node) = Node::claim("the wrapper's AppArmor profile") else { return };
+        set_up(&node);
+        for (runtime, handler) in RUNTIMES {
+            for (namespace, given, expected) in [
+                ("team-a", "unconfined", "bulkhead-untrusted (enforce)"),
+                ("team-b", "default", "cri-containerd.apparmor.d (enforce)"),
+            ] {
+                let options = &["--apparmor", given];
+                let wish = Wish::new(namespace, runtime, handler).with(options);
+                let container = Container::start(wish).unwrap();
+                let label = container
+                    .sh("cat /proc/1/attr/apparmor/current /proc/self/attr/apparmor/current");
+                let said = label.unwrap().said;
+                assert_eq!(said.lines().collect::<Vec<_>>(), [expected, expected], "{runtime}");
+                container.remove().unwrap();
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod canary;
 mod exceptions;
 mod hardening;
 mod notices;
+mod profiles;
 mod responses;
 
 pub(super) use canary::Perch;
@@ -30,7 +31,7 @@ use tokio::{
     time::MissedTickBehavior,
 };
 
-use self::{answers::Door, hardening::Hardening};
+use self::{answers::Door, hardening::Hardening, profiles::ProfileThread};
 use super::standing::Standing;
 use crate::{
     control::{self, Question},
@@ -73,6 +74,7 @@ pub(super) struct Service {
     door: Door,
     responder: Responder,
     hardening: Hardening,
+    profiles: ProfileThread,
     losses: Losses,
     verification: Verification,
     repeated: Repeated,
@@ -115,6 +117,8 @@ impl Service {
         let door = Door::new(vantage);
         let hardening = Hardening::start(settings, &workloads, &metrics)
             .context("cannot start what holds limits")?;
+        let profiles = ProfileThread::start(&settings.configuration, &metrics)
+            .context("cannot start what loads profiles")?;
         let losses = Losses::recover(guard.told_losses()?);
         let lifecycle_lost = guard.lifecycle_lost()?;
         let questions = open_control(&settings.configuration.runtime_directory);
@@ -133,6 +137,7 @@ impl Service {
             door,
             responder,
             hardening,
+            profiles,
             losses,
             verification: Verification::default(),
             repeated: Repeated::default(),
@@ -266,6 +271,7 @@ impl Service {
         self.watch.set_boot(clock::boot_time()?);
         self.reload()?;
         self.harden();
+        self.tell_profiles();
         self.publish_handout();
         self.keep_dates()?;
         let all = self.guard.counts()?;

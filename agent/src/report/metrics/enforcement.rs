@@ -23,6 +23,8 @@ pub(crate) struct Enforcement {
     limits: IntGaugeVec,
     drifts: IntCounterVec,
     stalled: CounterVec,
+    profiles: IntGaugeVec,
+    profile_drifts: IntCounterVec,
 }
 
 impl Enforcement {
@@ -65,6 +67,17 @@ impl Enforcement {
                 &["tenant", "file"],
             )?,
             stalled: new.register(stalled)?,
+            profiles: new.gauges(
+                "bulkhead_apparmor_profiles",
+                "1 for a profile of the agent's that the kernel holds as loaded, 0 for one that it \
+                 does not.",
+                &["profile"],
+            )?,
+            profile_drifts: new.counters(
+                "bulkhead_apparmor_profile_drifts_total",
+                "Profiles of the agent's that somebody else had changed or removed.",
+                &["profile"],
+            )?,
         };
         for call in CALLS {
             enforcement.requests.with_label_values(&[call]);
@@ -96,6 +109,20 @@ impl Enforcement {
         for (state, count) in counts {
             self.limits.with_label_values(&[state.as_str()]).set(number(count));
         }
+    }
+
+    /// The agent's profiles, and whether the kernel holds each as it was loaded.
+    pub(crate) fn set_profiles<'a>(&self, standing: impl Iterator<Item = (&'a str, bool)>) {
+        self.profiles.reset();
+        for (name, in_force) in standing {
+            self.profiles.with_label_values(&[name]).set(i64::from(in_force));
+            self.profile_drifts.with_label_values(&[name]);
+        }
+    }
+
+    /// Somebody else had changed a profile.
+    pub(crate) fn profile_drifted(&self, name: &str) {
+        self.profile_drifts.with_label_values(&[name]).inc();
     }
 
     pub(super) fn drifted(&self, tenant: &str, file: &str) {

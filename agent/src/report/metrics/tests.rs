@@ -196,6 +196,7 @@ fn every_metric_of_the_documentation_is_there_and_no_other() {
     metrics.responded("freeze", Some("acme"));
     metrics.set_frozen(&[("acme", 1)].into());
     metrics.drifted("acme", "pids.max");
+    metrics.enforcement.set_profiles([("bulkhead-untrusted", true)].into_iter());
     metrics.stalled(&Stall {
         resource: bulkhead_policy::pressure::Resource::Cpu,
         tenant: "acme".into(),
