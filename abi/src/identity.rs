@@ -8,6 +8,8 @@ pub const NAME_LEN: usize = 128;
 /// The tenant of a cgroup that is known to be a workload but has not been named yet. It is
 /// nobody's fellow: two of them are strangers to each other.
 pub const UNIDENTIFIED_TENANT: u32 = 0;
+/// [`Identity::tenant`] of the agent's own canary: no configuration reaches it.
+pub const CANARY_TENANT: u32 = u32::MAX - 2;
 
 /// Bits of [`Identity::flags`].
 pub mod identity_flag {

@@ -18,7 +18,9 @@ mod verdict;
 
 pub use count::{CountKey, Fate};
 pub use grants::{Grant, Grants};
-pub use identity::{Identity, NAME_LEN, ScopeName, UNIDENTIFIED_TENANT, identity_flag};
+pub use identity::{
+    CANARY_TENANT, Identity, NAME_LEN, ScopeName, UNIDENTIFIED_TENANT, identity_flag,
+};
 pub use level::{
     CANARY_SLOT, LevelTable, MAX_LEVELS, NOT_A_WORKLOAD_SLOT, PENDING_SLOT, WATCH_SLOT,
 };

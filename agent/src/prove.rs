@@ -43,9 +43,7 @@ mod sys;
 mod trial;
 
 use behaviour::Behaviour;
-pub(crate) use canary::{
-    Air, BEHAVIOURS as CANARIES, Canary, Flight, Ground, Landed, TENANT as CANARY_TENANT,
-};
+pub(crate) use canary::{Air, BEHAVIOURS as CANARIES, Canary, Flight, Ground, Landed};
 use engine::{Engine, Unguarded};
 pub(crate) use guarded::Guarded;
 pub(crate) use levels::{Level, asked_for, strictest};

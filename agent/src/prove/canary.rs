@@ -21,7 +21,9 @@ use std::{
 };
 
 use anyhow::Context;
-use bulkhead_abi::{ActKey, CANARY_SLOT, Effect, Identity, LevelTable, Relation, Rule, Rung};
+use bulkhead_abi::{
+    ActKey, CANARY_SLOT, CANARY_TENANT, Effect, Identity, LevelTable, Relation, Rule, Rung,
+};
 
 use super::{
     actor::Scene,
@@ -33,9 +35,6 @@ use super::{
     promise::{self, Promise},
     stage, trial,
 };
-
-/// The tenant number of the canary's cgroups.
-pub(crate) const TENANT: u32 = u32::MAX - 2;
 
 /// Acts that need no stage: kernel files, user namespaces, BPF, sockets.
 pub(crate) const BEHAVIOURS: [&str; 4] = ["core-pattern", "unshare-user", "bpf-map", "socket-raw"];
@@ -229,7 +228,7 @@ impl Aloft {
         let identity = Identity {
             container: cgroup.id(),
             pod: 0,
-            tenant: TENANT,
+            tenant: CANARY_TENANT,
             slot: CANARY_SLOT,
             flags: 0,
         };

@@ -11,7 +11,8 @@ use std::{
 };
 
 use bulkhead_abi::{
-    CgroupGone, CgroupMade, Identity, PENDING_SLOT, UNIDENTIFIED_TENANT, identity_flag,
+    CANARY_TENANT, CgroupGone, CgroupMade, Identity, PENDING_SLOT, UNIDENTIFIED_TENANT,
+    identity_flag,
 };
 use bulkhead_policy::{
     Assignment, Policy, Slots, TenantNumbers,
@@ -309,6 +310,8 @@ impl Workloads {
                 guard.set_identity(id, Identity { container: id, flags, ..pending() })?;
                 self.look_again(id, path, look.attempt());
             }
+            // The agent has named it itself, for as long as it is there.
+            Placement::Host if is_canary(guard.identity(id)) => {}
             Placement::Host => {
                 self.directories.insert(id, path.to_owned());
                 guard.forget(id)?;
@@ -425,6 +428,10 @@ impl Names for Workloads {
             container: &workload.container,
         })
     }
+}
+
+fn is_canary(identity: Option<Identity>) -> bool {
+    identity.is_some_and(|identity| identity.tenant == CANARY_TENANT)
 }
 
 fn pending() -> Identity {

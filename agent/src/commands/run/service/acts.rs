@@ -1,9 +1,10 @@
 //! From the rings to the log: acts as they come, and how often they were repeated.
 
+use bulkhead_abi::CANARY_TENANT;
 use bulkhead_policy::event::Kind;
 
 use super::Service;
-use crate::{node::clock, prove::CANARY_TENANT, respond::Offence, watch::Reading};
+use crate::{node::clock, respond::Offence, watch::Reading};
 
 impl Service {
     /// Takes one turn of records into the log; none means that the rings are empty.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bulkhead_abi::{CountKey, Identity, LevelTable, Rule, Rung};
+use bulkhead_abi::{CANARY_TENANT, CountKey, Identity, LevelTable, Rule, Rung};
 use bulkhead_policy::{
     Settings,
     catalogue::{self, Severity},
@@ -11,7 +11,7 @@ use bulkhead_policy::{
 use super::Service;
 use crate::{
     kernel::Guard,
-    prove::{self, Air, CANARY_TENANT, Canary, Flight, Ground, Landed},
+    prove::{self, Air, Canary, Flight, Ground, Landed},
     report::metrics::Metrics,
 };
 
