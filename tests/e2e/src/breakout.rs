@@ -57,7 +57,7 @@ pub fn on_process(pid: u32) -> Vec<Breakout> {
     vec![
         breakout(&["BH-PROC-004"], format!("kill -URG {pid}")),
         breakout(&["BH-PROC-003"], format!("cat /proc/{pid}/environ")),
-        breakout(&["BH-PROC-003", "BH-PROC-008"], format!("cat /proc/{pid}/maps")),
+        breakout(&["BH-PROC-008"], format!("cat /proc/{pid}/maps")),
         breakout(&["BH-PROC-003"], format!("ls /proc/{pid}/root/")),
         breakout(&["BH-PROC-003"], format!("cat < /proc/{pid}/fd/0")),
         breakout(&["BH-PROC-003", "BH-NS-003"], format!("nsenter -t {pid} -n true")),
