@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::ErrorKind,
     path::Path,
     thread,
     time::{Duration, Instant},
 };
 
-use aya::programs::{links::PinnedLink, loaded_programs};
+use aya::programs::{ProgramError, links::PinnedLink, loaded_programs};
 use serde::Serialize;
 
 use super::{
@@ -105,6 +106,9 @@ fn wait_for_end(ids: &BTreeSet<u32>) -> Left {
             match program {
                 Ok(info) if ids.contains(&info.id()) => left.push(info.id()),
                 Ok(_) => {}
+                // Between its number and its turn: one less.
+                Err(ProgramError::SyscallError(error))
+                    if error.io_error.kind() == ErrorKind::NotFound => {}
                 Err(_) => return if ids.is_empty() { Left::Nothing } else { Left::Unknown },
             }
         }
