@@ -11,7 +11,7 @@ mod tests {
 
     use bulkhead_e2e::{
         agent::{Agent, Home, PROGRAM},
-        evidence::Evidence,
+        evidence::{Event, Evidence},
         metrics,
         node::{self, Node},
         wait_for,
@@ -203,7 +203,14 @@ mod tests {
         fs::remove_dir(job).unwrap();
     }
 
-    fn acts(evidence: &Evidence) -> usize {
-        evidence.events().unwrap().iter().filter(|event| event.is_act()).count()
+    /// The acts that the log tells of: by themselves, as repeats, or as lost.
+    fn acts(evidence: &Evidence) -> u64 {
+        let of = |event: &Event| match event.text("kind") {
+            "act" => 1,
+            "repeats" => event.number("repeats").unwrap_or(0),
+            "loss" => event.number("count").unwrap_or(0),
+            _ => 0,
+        };
+        evidence.events().unwrap().iter().map(of).sum()
     }
 }
