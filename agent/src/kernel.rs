@@ -41,7 +41,7 @@ pub(crate) use guard::{Guard, MapError, NO_CONTAINER};
 pub(crate) use hooks::is_decided_by_cgroup_program;
 pub(crate) use ladder::{Ladder, State};
 pub(crate) use load::LoadError;
-pub(crate) use memory::{KnownTenant, LossKey};
+pub(crate) use memory::{KnownTenant, LossKey, is_lost};
 pub(crate) use pins::{PinError, Pins};
 pub(crate) use recorder::{Recorded, RecordedCall, Recorder};
 pub(crate) use records::{Records, Verdicts};

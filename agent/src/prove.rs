@@ -43,7 +43,7 @@ mod sys;
 mod trial;
 
 use behaviour::Behaviour;
-pub(crate) use canary::{Air, BEHAVIOURS as CANARIES, Canary, Flight, Ground, Landed};
+pub(crate) use canary::{BEHAVIOURS as CANARIES, Canary, Flight, Ground, Landed};
 use engine::{Engine, Unguarded};
 pub(crate) use guarded::Guarded;
 pub(crate) use levels::{Level, asked_for, strictest};

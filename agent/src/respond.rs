@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use bulkhead_abi::{CountKey, Fate, Rule, Verdict};
+use bulkhead_abi::{CountKey, Rule, Verdict};
 use bulkhead_policy::{
     catalogue::{self, Severity},
     event::{Action, CaptureFile, Cause, Event, Kind, Response, Text},
@@ -35,7 +35,10 @@ use self::{
     memory::{Memory, Remembered},
     tell::{about, response, severity_of},
 };
-use crate::workloads::{Listed, Workloads};
+use crate::{
+    kernel::is_lost,
+    workloads::{Listed, Workloads},
+};
 
 pub(crate) use self::{freezer::State, memory::MemoryError, tell::failed};
 
@@ -385,10 +388,4 @@ fn write(listed: &Listed<'_>, workloads: &Workloads, freeze: bool) -> Result<(),
     let directory = freezer::directory(listed, workloads);
     freezer::write(&directory, listed.cgroup, freeze)
         .map_err(|source| FreezeError::Write { path: directory.join(freezer::CONTROL), source })
-}
-
-/// Whether the record of these acts never reached an agent. A fate that a later build has written is
-/// taken for it: rather one freeze too many than one too few.
-fn is_lost(key: &CountKey) -> bool {
-    Fate::from_u8(key.fate).is_none_or(Fate::is_lost)
 }

@@ -94,6 +94,11 @@ impl Ladder {
     pub(crate) fn rule(&self, rule: Rule) -> Option<&RuleStatus> {
         self.rules.iter().find(|status| status.number == rule)
     }
+
+    /// The rung of a rule: of its weakest way in.
+    pub(crate) fn rung(&self, rule: Rule) -> Rung {
+        self.rule(rule).map_or(Rung::Blind, |status| status.rung)
+    }
 }
 
 /// What a rung makes of a rule.

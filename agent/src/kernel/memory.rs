@@ -9,7 +9,7 @@
 use std::path::Path;
 
 use aya::maps::{HashMap, Map, MapData, MapError};
-use bulkhead_abi::Fate;
+use bulkhead_abi::{CountKey, Fate};
 
 use super::version;
 
@@ -36,6 +36,12 @@ pub(crate) struct KnownTenant {
 
 /// A tenant's number, a rule's, and what became of its records.
 pub(crate) type LossKey = (u32, u16, Fate);
+
+/// Whether the record of these acts never reached an agent. A fate that a later build has written is
+/// taken for it: rather one freeze too many than one too few.
+pub(crate) fn is_lost(key: &CountKey) -> bool {
+    Fate::from_u8(key.fate).is_none_or(Fate::is_lost)
+}
 
 /// How many lost records the log has heard of.
 pub(crate) type ToldLosses = Vec<(LossKey, u64)>;

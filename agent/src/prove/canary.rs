@@ -21,20 +21,19 @@ use std::{
 };
 
 use anyhow::Context;
-use bulkhead_abi::{
-    ActKey, CANARY_SLOT, CANARY_TENANT, Effect, Identity, LevelTable, Relation, Rule, Rung,
-};
+use bulkhead_abi::{ActKey, CANARY_SLOT, CANARY_TENANT, Effect, LevelTable, Relation, Rule};
 
 use super::{
     actor::Scene,
     acts,
     behaviour::{Behaviour, Target},
     cgroup::Cgroup,
-    child::{self, End},
+    child,
     outcome::Act,
     promise::{self, Promise},
     stage, trial,
 };
+use crate::kernel::Guard;
 
 /// Acts that need no stage: kernel files, user namespaces, BPF, sockets.
 pub(crate) const BEHAVIOURS: [&str; 4] = ["core-pattern", "unshare-user", "bpf-map", "socket-raw"];
@@ -77,18 +76,6 @@ pub(crate) struct Flight {
     pub(crate) rule: Rule,
     pub(crate) landed: Landed,
     pub(crate) why: String,
-}
-
-/// What the canary needs of the guard.
-pub(crate) trait Air {
-    /// Says who a cgroup belongs to.
-    fn name_cgroup(&mut self, cgroup: u64, identity: Identity) -> anyhow::Result<()>;
-    /// Forgets a cgroup.
-    fn forget_cgroup(&mut self, cgroup: u64) -> anyhow::Result<()>;
-    /// Writes a level's table.
-    fn set_level(&mut self, slot: u16, table: &LevelTable) -> anyhow::Result<()>;
-    /// The rung on which this node's kernel carries a rule.
-    fn rung(&self, rule: Rule) -> Rung;
 }
 
 /// Where canaries fly: a cgroup of the agent's own, which stays. It is made before the capabilities
@@ -170,16 +157,16 @@ impl Canary {
     }
 
     /// Goes on: starts what is due, and returns what has ended.
-    pub(crate) fn turn(&mut self, air: &mut dyn Air) -> anyhow::Result<Option<Flight>> {
+    pub(crate) fn turn(&mut self, guard: &mut Guard) -> anyhow::Result<Option<Flight>> {
         if let Some(aloft) = &mut self.aloft {
             if !aloft.is_down(Instant::now()) {
                 return Ok(None);
             }
-            return self.land(air).map(Some);
+            return self.land(guard).map(Some);
         }
         self.begin_round(Instant::now());
         let Some(behaviour) = self.waiting.pop() else { return Ok(None) };
-        match Aloft::start(behaviour, &self.ground, &self.level, air) {
+        match Aloft::start(behaviour, &self.ground, &self.level, guard) {
             Ok(aloft) => self.aloft = aloft,
             Err(error) => {
                 let why = format!("{error:#}");
@@ -197,12 +184,12 @@ impl Canary {
         }
     }
 
-    fn land(&mut self, air: &mut dyn Air) -> anyhow::Result<Flight> {
+    fn land(&mut self, guard: &mut Guard) -> anyhow::Result<Flight> {
         let Some(Aloft { behaviour, promise, cgroup, ended, sightings, .. }) = self.aloft.take()
         else {
             anyhow::bail!("no canary is under way");
         };
-        air.forget_cgroup(cgroup.id())?;
+        guard.forget(cgroup.id())?;
         let act = ended.map_or_else(|| Act::Broken("it has no end".to_owned()), |(act, _)| act);
         let (landed, why) = judge(behaviour.rule, promise, &act, &sightings);
         Ok(flight(behaviour, landed, why))
@@ -215,24 +202,17 @@ impl Aloft {
         behaviour: &'static Behaviour,
         ground: &Ground,
         level: &LevelTable,
-        air: &mut dyn Air,
+        guard: &mut Guard,
     ) -> anyhow::Result<Option<Self>> {
         let table = promise::table_for(behaviour, level);
         let verdict = promise::verdict(behaviour, Relation::None, &table);
-        let promise = Promise::of(verdict, air.rung(behaviour.rule));
+        let promise = Promise::of(verdict, guard.ladder().rung(behaviour.rule));
         if !matches!(promise, Promise::Blocked | Promise::Seen) {
             return Ok(None);
         }
-        air.set_level(CANARY_SLOT, &table)?;
+        guard.set_level(CANARY_SLOT, &table)?;
         let cgroup = Cgroup::make(ground.0.join(stage::random()?))?;
-        let identity = Identity {
-            container: cgroup.id(),
-            pod: 0,
-            tenant: CANARY_TENANT,
-            slot: CANARY_SLOT,
-            flags: 0,
-        };
-        air.name_cgroup(cgroup.id(), identity)?;
+        guard.set_identity(cgroup.id(), stage::container(&cgroup, CANARY_TENANT))?;
         let procs = cgroup.procs().try_clone().context("the canary's cgroup")?;
         let (done, acting) = channel();
         thread::Builder::new()
@@ -267,19 +247,7 @@ fn perform(behaviour: &'static Behaviour, procs: &File) -> anyhow::Result<Act> {
     debug_assert!(behaviour.target == Target::Nothing && behaviour.props.is_empty());
     let scene = Scene { scratch: PathBuf::from("/"), target: None };
     let mut child = child::start(behaviour.name, &scene, Some(procs), Vec::new(), Stdio::null())?;
-    let followed = child::follow(&mut child, PATIENCE, None, || Ok(()));
-    let (lines, end) = match followed {
-        Ok(followed) => followed,
-        Err(error) => {
-            child::end(&mut child)?;
-            return Err(error);
-        }
-    };
-    if matches!(end, End::Interrupted) {
-        anyhow::bail!("the agent is ending");
-    }
-    let complaint = child::complaint(&mut child);
-    Ok(trial::act_of(&lines, &end, &complaint)?)
+    trial::listen(&mut child, PATIENCE, None, || Ok(()))
 }
 
 fn flight(behaviour: &'static Behaviour, landed: Landed, why: String) -> Flight {

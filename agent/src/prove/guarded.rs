@@ -3,14 +3,14 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use anyhow::Context;
-use bulkhead_abi::{Fate, Grants, Identity, LevelTable, Rule, Rung};
+use bulkhead_abi::{Grants, Identity, LevelTable, Rule, Rung};
 use bulkhead_policy::decode::{self, Record};
 
 use super::{
     actor::now,
     engine::{Engine, Sighting},
 };
-use crate::kernel::{Guard, Verdicts};
+use crate::kernel::{Guard, Verdicts, is_lost};
 
 /// A guard that this process loaded for itself, and its rings.
 pub(crate) struct Guarded {
@@ -58,13 +58,12 @@ impl Engine for Guarded {
 
     fn lost(&mut self) -> anyhow::Result<u64> {
         let counts = self.guard.counts()?;
-        let lost =
-            counts.iter().filter(|(key, _)| Fate::from_u8(key.fate).is_none_or(Fate::is_lost));
+        let lost = counts.iter().filter(|(key, _)| is_lost(key));
         Ok(lost.map(|(_, count)| count).sum())
     }
 
     fn rung(&self, rule: Rule) -> Rung {
-        self.guard.ladder().rule(rule).map_or(Rung::Blind, |status| status.rung)
+        self.guard.ladder().rung(rule)
     }
 
     fn wake(&self) -> anyhow::Result<Option<OwnedFd>> {

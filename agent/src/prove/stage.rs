@@ -16,8 +16,6 @@ use super::{
 };
 use crate::node::cgroupfs::CgroupTree;
 
-/// The level table that is under test. No tenant has it.
-pub(crate) const SLOT: u16 = CANARY_SLOT;
 /// Tenant numbers that no configuration reaches.
 const ACTOR_TENANT: u32 = u32::MAX - 1;
 const NEIGHBOUR_TENANT: u32 = u32::MAX;
@@ -124,8 +122,9 @@ impl Stage {
     }
 }
 
-fn container(cgroup: &Cgroup, tenant: u32) -> Identity {
-    Identity { container: cgroup.id(), pod: 0, tenant, slot: SLOT, flags: 0 }
+/// A container under the table that is under test.
+pub(super) fn container(cgroup: &Cgroup, tenant: u32) -> Identity {
+    Identity { container: cgroup.id(), pod: 0, tenant, slot: CANARY_SLOT, flags: 0 }
 }
 
 /// Everything is granted but the device that the act `ungranted-device` opens: the other acts are to

@@ -1,8 +1,12 @@
 //! One behaviour, in one relation, at one level: from the child's start to the finding.
 
-use std::{os::fd::OwnedFd, os::unix::process::ExitStatusExt, time::Duration};
+use std::{
+    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    process::Child,
+    time::Duration,
+};
 
-use bulkhead_abi::{LevelTable, Relation, Rung, Verdict};
+use bulkhead_abi::{CANARY_SLOT, LevelTable, Relation, Rung, Verdict};
 
 use super::{
     actor::Line,
@@ -14,7 +18,7 @@ use super::{
     outcome::{self, Act, Finding, Outcome},
     promise::{self, Promise},
     prop::{self, Prop},
-    stage::{SLOT, Stage},
+    stage::Stage,
     sys,
 };
 
@@ -64,7 +68,7 @@ impl Bench<'_> {
         level: &LevelTable,
     ) -> anyhow::Result<Trial> {
         let table = promise::table_for(behaviour, level);
-        self.engine.set_level(SLOT, &table)?;
+        self.engine.set_level(CANARY_SLOT, &table)?;
         let verdict = promise::verdict(behaviour, relation, &table);
         let rung = self.engine.rung(behaviour.rule);
         let promise = Promise::of_rule(behaviour.rule, verdict, rung);
@@ -122,20 +126,12 @@ impl Bench<'_> {
             };
         let mut sightings = Vec::new();
         let engine = &mut *self.engine;
-        let followed = child::follow(&mut child, self.patience, self.wake.as_ref(), || {
+        let act = listen(&mut child, self.patience, self.wake.as_ref(), || {
             sightings.extend(engine.drain()?);
             Ok(())
-        });
-        let (lines, end) = match followed {
-            Ok(followed) => followed,
-            Err(error) => {
-                child::end(&mut child)?;
-                return Err(error);
-            }
-        };
-        let complaint = child::complaint(&mut child);
+        })?;
         sightings.extend(self.engine.drain()?);
-        Ok((act_of(&lines, &end, &complaint)?, sightings))
+        Ok((act, sightings))
     }
 
     /// Why the behaviour cannot be tried on this node.
@@ -159,7 +155,23 @@ fn not_staged(behaviour: &Behaviour, error: &anyhow::Error) -> Act {
     if own_props { Act::Unavailable(reason) } else { Act::Broken(reason) }
 }
 
-pub(super) fn act_of(lines: &[Line], end: &End, complaint: &str) -> Result<Act, Interrupted> {
+/// Follows an actor to its end, and says what became of its act. What goes wrong meanwhile ends it.
+pub(super) fn listen(
+    child: &mut Child,
+    patience: Duration,
+    wake: Option<&OwnedFd>,
+    meanwhile: impl FnMut() -> anyhow::Result<()>,
+) -> anyhow::Result<Act> {
+    match child::follow(child, patience, wake, meanwhile) {
+        Ok((lines, end)) => Ok(act_of(&lines, &end, &child::complaint(child))?),
+        Err(error) => {
+            child::end(child)?;
+            Err(error)
+        }
+    }
+}
+
+fn act_of(lines: &[Line], end: &End, complaint: &str) -> Result<Act, Interrupted> {
     let before = lines.iter().find_map(|line| match line {
         Line::Before { time } => Some(*time),
         _ => None,

@@ -274,8 +274,8 @@ impl Service {
         self.tell_profiles();
         self.publish_handout();
         self.keep_dates()?;
-        let all = self.guard.counts()?;
-        let counts = canary::of_tenants(&all);
+        let mut counts = self.guard.counts()?;
+        let of_canary: Vec<_> = counts.extract_if(.., |(key, _)| canary::counted(key)).collect();
         self.metrics.fold_counts(&counts, |tenant| self.workloads.tenant(tenant));
         self.metrics.fold_uncounted(&self.guard.uncounted()?);
         self.metrics.set_unattributed(self.workloads.unattributed());
@@ -286,7 +286,8 @@ impl Service {
             self.evidence.append(event);
         }
         self.look_at_frozen(&counts);
-        self.retire_counts_of_the_gone(&all)?;
+        self.retire_counts_of_the_gone(&counts)?;
+        self.retire_counts_of_the_gone(&of_canary)?;
         let (metrics, node) = (&self.metrics, self.watch.node());
         for event in self.verification.tick(&self.workloads, metrics, node) {
             self.evidence.append(event);

@@ -1,8 +1,8 @@
-//! The canary in the loop: the guard that it flies in, and whom its end is told.
+//! The canary in the loop: when it flies, and whom its end is told.
 
 use std::time::Duration;
 
-use bulkhead_abi::{CANARY_TENANT, CountKey, Identity, LevelTable, Rule, Rung};
+use bulkhead_abi::{CANARY_TENANT, CountKey};
 use bulkhead_policy::{
     Settings,
     catalogue::{self, Severity},
@@ -10,32 +10,13 @@ use bulkhead_policy::{
 
 use super::Service;
 use crate::{
-    kernel::Guard,
-    prove::{self, Air, Canary, Flight, Ground, Landed},
+    prove::{self, Canary, Flight, Ground, Landed},
     report::metrics::Metrics,
 };
 
-impl Air for Guard {
-    fn name_cgroup(&mut self, cgroup: u64, identity: Identity) -> anyhow::Result<()> {
-        Ok(self.set_identity(cgroup, identity)?)
-    }
-
-    fn forget_cgroup(&mut self, cgroup: u64) -> anyhow::Result<()> {
-        Ok(self.forget(cgroup)?)
-    }
-
-    fn set_level(&mut self, slot: u16, table: &LevelTable) -> anyhow::Result<()> {
-        Ok(Self::set_level(self, slot, table)?)
-    }
-
-    fn rung(&self, rule: Rule) -> Rung {
-        self.ladder().rule(rule).map_or(Rung::Blind, |status| status.rung)
-    }
-}
-
-/// The counts of tenants; what the canary does is no tenant's act.
-pub(super) fn of_tenants(counts: &[(CountKey, u64)]) -> Vec<(CountKey, u64)> {
-    counts.iter().filter(|(key, _)| key.tenant != CANARY_TENANT).copied().collect()
+/// Whether it counts the canary's acts, which are no tenant's.
+pub(super) fn counted(key: &CountKey) -> bool {
+    key.tenant == CANARY_TENANT
 }
 
 /// Where the canary flies, and how often, in minutes, if the command line says.
