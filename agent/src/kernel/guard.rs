@@ -320,25 +320,40 @@ impl Guard {
     }
 }
 
-/// The node's own namespaces, so that nobody else is taken for their owner. Where the agent does not
-/// see the node's first process they are its own.
+/// The node's own namespaces, so that nobody else is taken for their owner. Where the agent may not
+/// look at the node's first process they are its own.
 fn write_node_namespaces(mut map: HashMap<MapData, u32, Identity>) -> Result<(), LoadError> {
-    for entry in std::fs::read_dir("/proc/1/ns").map_err(LoadError::Namespaces)? {
-        let entry = entry.map_err(LoadError::Namespaces)?;
-        // The kernel side does not look at which clock offsets a task has: with them known, every
-        // container's own would pass for the node's.
-        if entry.file_name().as_encoded_bytes().starts_with(b"time") {
-            continue;
+    let numbers = match namespaces("/proc/1/ns") {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            tracing::warn!(%error, "cannot read /proc/1/ns: this process's namespaces count as the node's");
+            namespaces("/proc/self/ns")
         }
-        let number = std::fs::metadata(entry.path()).map_err(LoadError::Namespaces)?.ino();
-        let number = u32::try_from(number).map_err(|error| {
-            LoadError::Namespaces(io::Error::new(io::ErrorKind::InvalidData, error))
-        })?;
+        read => read,
+    };
+    for number in numbers.map_err(LoadError::Namespaces)? {
         map.insert(number, Identity::HOST, 0)
             .map_err(map_error("name the node's namespaces"))
             .map_err(LoadError::Sensitive)?;
     }
     Ok(())
+}
+
+/// The numbers of a process's namespaces.
+fn namespaces(directory: &str) -> io::Result<Vec<u32>> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        // The kernel side does not look at which clock offsets a task has: with them known, every
+        // container's own would pass for the node's.
+        if entry.file_name().as_encoded_bytes().starts_with(b"time") {
+            continue;
+        }
+        let number = std::fs::metadata(entry.path())?.ino();
+        let number = u32::try_from(number)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        numbers.push(number);
+    }
+    Ok(numbers)
 }
 
 fn is_absent(error: &aya::maps::MapError) -> bool {

@@ -95,7 +95,7 @@ pub(crate) enum LoadError {
     #[error(transparent)]
     Succession(#[from] MapError),
     /// The node's namespaces cannot be read.
-    #[error("cannot read the node's namespaces in /proc/1/ns")]
+    #[error("cannot read the node's namespaces in /proc/1/ns or /proc/self/ns")]
     Namespaces(#[source] io::Error),
     /// The tasks that run already could not be marked.
     #[error("cannot look at the tasks that run already")]
