@@ -222,14 +222,16 @@ impl Responder {
         told
     }
 
-    /// Freezes a container for somebody who asked.
+    /// Freezes a container for somebody who asked. Why is on the disk before that is answered.
     pub(crate) fn freeze(
         &mut self,
         listed: &Listed<'_>,
         cause: Cause,
         workloads: &Workloads,
     ) -> Result<(), FreezeError> {
-        self.begin(listed, cause, None, Timestamp::now(), workloads)
+        self.begin(listed, cause, None, Timestamp::now(), workloads)?;
+        self.memory.save_or_tell();
+        Ok(())
     }
 
     /// Lets a container go on. The event to tell.
