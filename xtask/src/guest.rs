@@ -18,6 +18,7 @@ mod kernel;
 mod matrix;
 mod measure;
 mod oci;
+mod programs;
 mod qemu;
 mod rootfs;
 mod run;
@@ -65,6 +66,9 @@ enum Verb {
         /// Build for every kernel
         #[arg(long, conflicts_with = "kernel")]
         all: bool,
+        /// Build the disk of ordinary programs too
+        #[arg(long)]
+        programs: bool,
     },
     /// Install the packages that the other verbs need on this machine
     Setup,
@@ -90,6 +94,9 @@ pub(crate) struct NodeArguments {
     /// File or directory to show in the guest as /share/NAME (default: its own name)
     #[arg(long, value_name = "PATH[:NAME]", num_args = 1..)]
     pub(crate) share: Vec<Shared>,
+    /// Give the node the image `localhost/bulkhead/programs:1`, which holds ordinary programs
+    #[arg(long)]
+    pub(crate) programs: bool,
     /// Do without the agent: it is neither built nor shared
     #[arg(long)]
     pub(crate) no_agent: bool,
@@ -166,12 +173,15 @@ pub(crate) fn perform(arguments: Arguments) -> Result<ExitCode> {
         Verb::Run(run) => return run::once(&run),
         Verb::Matrix(run) => return matrix::perform(&run),
         Verb::Shell(node) => run::shell(&node)?,
-        Verb::Build { kernel, all } => {
+        Verb::Build { kernel, all, programs } => {
             setup::ensure()?;
             let kernels = if all { Kernel::value_variants() } else { &[kernel] };
             for kernel in kernels {
                 let image = image::build(*kernel)?;
                 eprintln!("{AREA}: {} {}", kernel.name(), image.disk.display());
+            }
+            if programs {
+                eprintln!("{AREA}: programs {}", self::programs::disk()?.display());
             }
         }
         Verb::Setup => setup::ensure_and_tell()?,

@@ -4,10 +4,13 @@ use anyhow::{Context, Result};
 
 use crate::{
     agent::{Agent, Home},
-    evidence::{Event, Evidence},
+    beacon::Beacon,
+    evidence::Event,
     node::Node,
     pod::{Container, Wish},
 };
+
+pub use crate::beacon::is_of;
 
 /// Three tenants, one of each level. `lab` and `beacon` are namespaces that no tenant claims.
 pub const TENANTS: &str = "tenants:
@@ -45,7 +48,7 @@ pub struct Cast {
     pub trusted: Pair,
     /// As mighty as can be, on runc, and nobody's.
     pub stranger: Container,
-    beacon: Container,
+    beacon: Beacon,
 }
 
 impl Cast {
@@ -67,8 +70,7 @@ impl Cast {
             semi_trusted: Pair::start("team-b")?,
             trusted: Pair::start("team-c")?,
             stranger: alone("lab", "runc", MIGHTY)?,
-            // AppArmor's profile for containers would refuse what the beacon does.
-            beacon: alone("beacon", "crun", &["--apparmor", "unconfined"])?,
+            beacon: Beacon::start()?,
             home,
             agent,
         })
@@ -81,19 +83,12 @@ impl Cast {
             .flat_map(|pair| [&pair.plain, &pair.mighty])
     }
 
-    /// The events that come while `doing` and of what was done: all of them, because the last of
-    /// the records is known to have arrived.
+    /// The events that come while `doing` and of what was done.
     ///
     /// # Errors
     /// When doing fails, or the last record does not arrive.
     pub fn events_of<T>(&self, doing: impl FnOnce() -> Result<T>) -> Result<(T, Vec<Event>)> {
-        let evidence = self.home.evidence();
-        let before = evidence.newest()?;
-        let done = doing()?;
-        let last = light(&self.beacon, &evidence, before)?;
-        let mut events = evidence.after(before)?;
-        events.retain(|event| event.sequence() < last && !is_of(event, &self.beacon));
-        Ok((done, events))
+        self.beacon.events_of(&self.home.evidence(), doing)
     }
 }
 
@@ -105,23 +100,4 @@ impl Pair {
         };
         Ok(Self { plain: start("plain", "runc", &[])?, mighty: start("mighty", "crun", MIGHTY)? })
     }
-}
-
-/// Does what is always reported, and waits for the report: records keep their order, and critical
-/// ones are never told late, so that whatever happened before has been reported by then.
-///
-/// A new directory each time: the same act again would be counted with the one before.
-fn light(beacon: &Container, evidence: &Evidence, after: u64) -> Result<u64> {
-    let ended = beacon.sh("d=$(mktemp -d) && ! mount -t tmpfs x $d")?;
-    anyhow::ensure!(ended.well(), "the beacon does not burn: {}", ended.said);
-    let event = evidence.await_one(after, "the beacon's", |event| {
-        event.text("rule") == "BH-MNT-001" && is_of(event, beacon)
-    })?;
-    Ok(event.sequence())
-}
-
-/// Whether this container is the actor.
-#[must_use]
-pub fn is_of(event: &Event, container: &Container) -> bool {
-    event.text("actor.container.id") == container.id
 }

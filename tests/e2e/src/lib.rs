@@ -8,19 +8,23 @@
 //! node      the node that a test runs on, which it has for itself
 //! agent     one running agent: start, configure, kill
 //! pod       containers by the CRI, and commands inside them
+//! beacon    a container that tells when all reports have arrived
 //! cast      an agent and containers of three tenants, for tests that share them
 //! breakout  what an attacker types, and the rule that answers
 //! evidence  the evidence log, and waiting for what must come into it
+//! programs  the image of ordinary programs
 //! metrics   /metrics, /readyz
 //! ```
 
 pub mod agent;
+pub mod beacon;
 pub mod breakout;
 pub mod cast;
 pub mod evidence;
 pub mod metrics;
 pub mod node;
 pub mod pod;
+pub mod programs;
 
 use std::time::{Duration, Instant};
 

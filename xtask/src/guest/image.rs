@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use super::kernel::{Kernel, KernelFiles};
-use super::{AREA, oci, rootfs};
+use super::{AREA, NodeArguments, oci, programs, rootfs};
 use crate::cache::{self, Key};
 use crate::{command, progress::Step};
 
@@ -24,6 +24,14 @@ pub(crate) struct Image {
     pub(crate) disk: PathBuf,
     /// The kernel.
     pub(crate) vmlinux: PathBuf,
+    /// The disk of ordinary programs, if the node is to have it; never written to by a run.
+    pub(crate) programs: Option<PathBuf>,
+}
+
+/// The image of the node that was asked for, built if its inputs have changed.
+pub(crate) fn of(node: &NodeArguments) -> Result<Image> {
+    let programs = node.programs.then(programs::disk).transpose()?;
+    Ok(Image { programs, ..build(node.kernel)? })
 }
 
 /// The image of a node with this kernel, built if its inputs have changed.
@@ -48,7 +56,7 @@ pub(crate) fn build(kernel: Kernel) -> Result<Image> {
         step.done();
         Ok(())
     })?;
-    Ok(Image { disk: home.join("root.ext4"), vmlinux: files.vmlinux })
+    Ok(Image { disk: home.join("root.ext4"), vmlinux: files.vmlinux, programs: None })
 }
 
 fn assemble(
@@ -68,7 +76,9 @@ fn assemble(
         .arg(stage);
     command::run(&mut onto)?;
     let busybox = stage.join("usr/bin/busybox");
-    oci::write_archive(&busybox, &stage.join("usr/lib/bulkhead-guest/images.tar"))?;
+    let lib = stage.join("usr/lib/bulkhead-guest");
+    oci::write_archive(&busybox, &lib.join("images.tar"))?;
+    oci::write_programs(&lib.join("programs.tar"))?;
     let finish = "/usr/lib/bulkhead-guest/finish-image";
     command::run(Command::new("chroot").arg(stage).arg(finish).arg(&kernel.release))
 }

@@ -19,7 +19,7 @@ pub(crate) fn perform(run: &RunArguments) -> Result<ExitCode> {
     for &kernel in Kernel::value_variants() {
         let mut run = run.clone();
         run.node.kernel = kernel;
-        let image = image::build(kernel)?;
+        let image = image::of(&run.node)?;
         let begun = Instant::now();
         let outcome = run::boot(&run, &image, &programs, Sinks::own())?;
         rows.push((kernel, outcome, begun.elapsed().as_secs_f64()));

@@ -40,6 +40,7 @@ pub(crate) fn bench(wanted: &GuestBench) -> Result<String> {
             share: wanted.share.clone(),
             no_agent: !wanted.with_agent,
             profile: binaries::RELEASE.to_owned(),
+            programs: false,
             icount: true,
             cpus: 1,
             mem: 1024,

@@ -13,13 +13,25 @@ use tar::{Builder, EntryType, Header};
 use crate::{cache, command};
 
 /// Goes up when the archive's content changes.
-pub(crate) const BUILDER: &str = "1";
+pub(crate) const BUILDER: &str = "2";
 
 /// The image that pods' containers use.
 const BUSYBOX: &str = "localhost/bulkhead/busybox:1";
 
 /// The image of the container that holds a pod's namespaces.
 const PAUSE: &str = "localhost/bulkhead/pause:1";
+
+/// The image of ordinary programs. Its layer here is a mark: the content comes as a disk.
+const PROGRAMS: &str = "localhost/bulkhead/programs:1";
+
+/// The file by which the layer of that image is found among the unpacked ones.
+const PROGRAMS_MARK: &str = ".bulkhead-programs";
+
+/// What every container finds its programs by.
+const PATH: &str = "PATH=/usr/sbin:/usr/bin:/sbin:/bin:/opt/bulkhead";
+
+/// What a layer is told to be.
+const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// Directories that programs expect, and one where tests mount the share.
 const DIRECTORIES: [&str; 14] = [
@@ -39,23 +51,45 @@ const DIRECTORIES: [&str; 14] = [
     "var",
 ];
 
-/// Writes the archive, to be imported by `ctr images import`.
+/// Writes the archive of what every node has, to be imported by `ctr images import`.
 pub(crate) fn write_archive(busybox: &Path, dest: &Path) -> Result<()> {
-    let file = File::create(dest).with_context(|| format!("cannot make {}", dest.display()))?;
-    let mut archive = Archive { tar: Builder::new(file), manifests: Vec::new() };
-    archive.file("oci-layout", json!({"imageLayoutVersion": "1.0.0"}).to_string().as_bytes())?;
-    let layer = archive.blob("application/vnd.oci.image.layer.v1.tar", &layer(busybox)?)?;
+    let mut archive = Archive::begin(dest)?;
+    let layer = archive.blob(LAYER, &layer(busybox)?)?;
     archive.image(BUSYBOX, &layer, &["/bin/sh"])?;
     archive.image(PAUSE, &layer, &["/bin/busybox", "sleep", "2147483647"])?;
-    let index = json!({"schemaVersion": 2, "manifests": archive.manifests});
-    archive.file("index.json", index.to_string().as_bytes())?;
-    archive.tar.into_inner()?.flush().context("cannot finish the archive of images")
+    archive.finish()
+}
+
+/// Writes the archive of the image of ordinary programs.
+pub(crate) fn write_programs(dest: &Path) -> Result<()> {
+    let mut tar = Builder::new(Vec::new());
+    tar.append_data(&mut header(EntryType::Regular, 0o644), PROGRAMS_MARK, [].as_slice())?;
+    let mut archive = Archive::begin(dest)?;
+    let layer = archive.blob(LAYER, &tar.into_inner()?)?;
+    archive.image(PROGRAMS, &layer, &["/bin/sh"])?;
+    archive.finish()
 }
 
 /// An OCI image layout inside a tar file.
 struct Archive<W: Write> {
     tar: Builder<W>,
     manifests: Vec<Value>,
+}
+
+impl Archive<File> {
+    fn begin(dest: &Path) -> Result<Self> {
+        let file = File::create(dest).with_context(|| format!("cannot make {}", dest.display()))?;
+        let mut archive = Self { tar: Builder::new(file), manifests: Vec::new() };
+        archive
+            .file("oci-layout", json!({"imageLayoutVersion": "1.0.0"}).to_string().as_bytes())?;
+        Ok(archive)
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let index = json!({"schemaVersion": 2, "manifests": self.manifests});
+        self.file("index.json", index.to_string().as_bytes())?;
+        self.tar.into_inner()?.flush().context("cannot finish the archive of images")
+    }
 }
 
 impl<W: Write> Archive<W> {
@@ -82,7 +116,7 @@ impl<W: Write> Archive<W> {
         let config = json!({
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Entrypoint": entrypoint, "Env": ["PATH=/usr/bin:/bin:/opt/bulkhead"]},
+            "config": {"Entrypoint": entrypoint, "Env": [PATH]},
             "rootfs": {"type": "layers", "diff_ids": [layer.get("digest")]},
         });
         let config =

@@ -46,6 +46,9 @@ pub(crate) fn command(
     // One NVMe disk alone: several have no stable order. `snapshot` keeps the image as it is.
     drive(&mut qemu, "root", &image.disk, "snapshot=on", "nvme");
     drive(&mut qemu, "share", share, "readonly=on", "virtio-blk-pci");
+    if let Some(programs) = &image.programs {
+        drive(&mut qemu, "programs", programs, "readonly=on", "virtio-blk-pci");
+    }
     qemu.args(["-device", "virtio-rng-pci"]);
     match console {
         Console::File(path) => {
@@ -106,7 +109,11 @@ mod tests {
 
     fn assembled(arguments: &[&str]) -> String {
         let node = Cli::parse_from([&["guest"], arguments].concat()).node;
-        let image = Image { disk: "/c/a,b/root.ext4".into(), vmlinux: "/c/vmlinux".into() };
+        let image = Image {
+            disk: "/c/a,b/root.ext4".into(),
+            vmlinux: "/c/vmlinux".into(),
+            programs: node.programs.then(|| "/c/programs.ext4".into()),
+        };
         let console = Console::File(Path::new("/r/console"));
         line(&command(&node, &image, Path::new("/r/share"), Path::new("/r"), &console))
     }
@@ -116,6 +123,17 @@ mod tests {
         let line = assembled(&[]);
         assert!(line.contains("id=root,format=raw,snapshot=on,file=/c/a,,b/root.ext4"), "{line}");
         assert!(line.contains("id=share,format=raw,readonly=on,file=/r/share"), "{line}");
+    }
+
+    #[test]
+    fn the_disk_of_programs_is_there_only_where_it_is_wanted_and_never_written() {
+        let line = assembled(&["--programs"]);
+        assert!(
+            line.contains("id=programs,format=raw,readonly=on,file=/c/programs.ext4"),
+            "{line}"
+        );
+        assert!(line.contains("serial=programs"), "{line}");
+        assert!(!assembled(&[]).contains("programs"));
     }
 
     #[test]

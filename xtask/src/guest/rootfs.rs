@@ -14,7 +14,7 @@ use crate::{command, debian, progress::Step};
 const BUILDER: &str = "1";
 
 /// The suite that the node is made of.
-const SUITE: &str = "trixie";
+pub(super) const SUITE: &str = "trixie";
 
 /// The suite with the later container runtime, and what is taken from it.
 const LATER_SUITE: &str = "sid";
@@ -47,7 +47,16 @@ pub(crate) fn tree() -> Result<(PathBuf, Key)> {
 
 fn bootstrap(dest: &Path) -> Result<()> {
     let step = Step::begin(AREA, "making the root file system from Debian packages (20 s or more)");
-    let list = fs::read_to_string(package_list()).context("cannot read the package list")?;
+    install(&package_list(), dest, &[])?;
+    step.done();
+    Ok(())
+}
+
+/// Makes a tree of Debian's essential packages and those of a list. The hooks are words for
+/// mmdebstrap.
+pub(super) fn install(list: &Path, dest: &Path, hooks: &[&str]) -> Result<()> {
+    let list =
+        fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
     let sources = dest.with_file_name("sources.list");
     fs::write(&sources, debian::source_line(SUITE)?).context("cannot write a sources list")?;
     let mut bootstrap = Command::new("mmdebstrap");
@@ -59,10 +68,8 @@ fn bootstrap(dest: &Path) -> Result<()> {
     for pattern in LEFT_OUT {
         bootstrap.arg(format!("--dpkgopt=path-exclude={pattern}"));
     }
-    bootstrap.arg(SUITE).arg(dest).arg(&sources);
-    command::run(&mut bootstrap)?;
-    step.done();
-    Ok(())
+    bootstrap.args(hooks).arg(SUITE).arg(dest).arg(&sources);
+    command::run(&mut bootstrap)
 }
 
 fn package_names(list: &str) -> Vec<&str> {

@@ -59,7 +59,7 @@ impl Outcome {
 pub(crate) fn once(run: &RunArguments) -> Result<ExitCode> {
     setup::ensure()?;
     let programs = programs(&run.node)?;
-    let image = image::build(run.node.kernel)?;
+    let image = image::of(&run.node)?;
     let outcome = boot(run, &image, &programs, Sinks::own())?;
     Ok(ExitCode::from(outcome.status()))
 }
@@ -108,7 +108,7 @@ pub(crate) fn programs(node: &NodeArguments) -> Result<Vec<PathBuf>> {
 pub(crate) fn shell(node: &NodeArguments) -> Result<()> {
     setup::ensure()?;
     let programs = programs(node)?;
-    let image = image::build(node.kernel)?;
+    let image = image::of(node)?;
     let scratch = tempfile::Builder::new().prefix("bulkhead-guest-").tempdir()?;
     let share = make_share(scratch.path(), node, &programs, &Task::Shell)?;
     let mut qemu = qemu::command(node, &image, &share, scratch.path(), &Console::Terminal);

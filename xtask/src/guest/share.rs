@@ -93,12 +93,17 @@ pub(crate) fn make(
         command::run(Command::new("cp").args(["-rL", "--preserve=mode", "-T"]).arg(path).arg(to))?;
     }
     fs::set_permissions(stage, fs::Permissions::from_mode(0o755))?;
-    let size = measure(stage)?;
-    let mut mkfs = Command::new("mke2fs");
-    mkfs.args(["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-E", "root_owner=0:0"]);
-    mkfs.arg("-N").arg(size.inodes().to_string()).arg("-d").arg(stage).arg(disk);
-    command::run(mkfs.arg(format!("{}k", size.kibibytes())))?;
+    make_disk(stage, disk)?;
     fs::remove_dir_all(stage).context("cannot remove the staging directory")
+}
+
+/// Makes a disk that has room for a tree and no more.
+pub(super) fn make_disk(tree: &Path, disk: &Path) -> Result<()> {
+    let size = measure(tree)?;
+    let mut mkfs = Command::new("mke2fs");
+    mkfs.args(["-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0"]);
+    mkfs.arg("-N").arg(size.inodes().to_string()).arg("-d").arg(tree).arg(disk);
+    command::run(mkfs.arg(format!("{}k", size.kibibytes())))
 }
 
 /// The command as a shell script; each word arrives as it was given.
