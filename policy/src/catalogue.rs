@@ -11,6 +11,8 @@ use Target::{Nothing, Process};
 /// How bad the worst behaviour is that the rule covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
+    /// Nobody needs to look. No rule is so; an act can be (`everyday`).
+    Info,
     /// Tells an attacker something.
     Low,
     /// A step on the way, or harm to one neighbour's performance.
@@ -25,6 +27,7 @@ impl Severity {
     /// The word used in metrics, the log and alerts.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Info => "info",
             Self::Low => "low",
             Self::Medium => "medium",
             Self::High => "high",

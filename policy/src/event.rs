@@ -36,7 +36,7 @@ pub use self::{
 use crate::{
     capability,
     catalogue::{self, RuleInfo, Severity},
-    decode,
+    decode, everyday,
 };
 
 /// One line of the evidence log.
@@ -92,6 +92,9 @@ pub struct Act {
     /// The rule, as the catalogue tells it.
     #[serde(flatten, serialize_with = "rule")]
     pub rule: &'static RuleInfo,
+    /// How bad it is, done as it was.
+    #[serde(serialize_with = "severity")]
+    pub severity: Severity,
     /// The act's arguments, named.
     #[serde(skip_serializing_if = "Operation::is_empty")]
     pub operation: Operation,
@@ -215,6 +218,12 @@ impl Event {
         let decision = &act.decision;
         let kind = Kind::Act(Box::new(Act {
             rule: catalogue::info(decision.rule),
+            severity: everyday::severity(
+                catalogue::info(decision.rule),
+                decision.verdict,
+                decision.effect,
+                decision.relation,
+            ),
             operation: Operation::new(decision.rule, decision.arguments),
             verdict: decision.verdict,
             effect: decision.effect,
@@ -285,16 +294,9 @@ fn rule<S: Serializer>(rule: &&'static RuleInfo, serializer: S) -> Result<S::Ok,
     struct Told {
         rule: &'static str,
         title: &'static str,
-        severity: &'static str,
         technique: &'static str,
     }
-    Told {
-        rule: rule.id,
-        title: rule.title,
-        severity: rule.severity.as_str(),
-        technique: rule.technique,
-    }
-    .serialize(serializer)
+    Told { rule: rule.id, title: rule.title, technique: rule.technique }.serialize(serializer)
 }
 
 /// The words of the kernel interface; the interface itself knows no serde.

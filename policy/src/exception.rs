@@ -1,7 +1,8 @@
 //! Declared exceptions: what one workload of a tenant may do although the tenant's level refuses it.
 //!
-//! An exception only loosens, only what it names, and never into silence: where the level refuses,
-//! the act goes on under the verdict `except`, which is counted and told.
+//! An exception only loosens, only what it names, and never into silence: where the level refuses or
+//! reports, the act goes on under the verdict `except`, which is counted and told. So what is declared
+//! is no alarm at a level that only looks on, either.
 
 use std::collections::BTreeSet;
 
@@ -94,7 +95,7 @@ impl Exception {
             let lone = catalogue::info(rule).target == Target::Nothing;
             for &column in Relation::ALL {
                 let named = lone || column == relation;
-                if named && table.verdict(rule, column).refuses() {
+                if named && table.verdict(rule, column) != Verdict::Off {
                     table.set(rule, column, Verdict::Except);
                 }
             }

@@ -10,6 +10,7 @@ pub mod controls;
 pub mod decode;
 pub mod devices;
 pub mod event;
+mod everyday;
 pub mod exception;
 pub mod level;
 pub mod limits;

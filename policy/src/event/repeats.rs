@@ -6,9 +6,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Container, Event, Kind, Names, Pod, Text, effect, relation, rfc3339, rule, verdict, wall_clock,
+    Container, Event, Kind, Names, Pod, Text, effect, relation, rfc3339, rule, severity, verdict,
+    wall_clock,
 };
-use crate::catalogue::{self, RuleInfo};
+use crate::{
+    catalogue::{self, RuleInfo, Severity},
+    everyday,
+};
 
 /// Acts that were the same as one that has an event of its own.
 #[derive(Clone, Debug, Serialize)]
@@ -16,6 +20,9 @@ pub struct Repeats {
     /// The rule, as the catalogue tells it.
     #[serde(flatten, serialize_with = "rule")]
     pub rule: &'static RuleInfo,
+    /// How bad one of them is.
+    #[serde(serialize_with = "severity")]
+    pub severity: Severity,
     /// What the policy asked for.
     #[serde(serialize_with = "verdict")]
     pub verdict: Verdict,
@@ -78,11 +85,16 @@ impl Repeats {
         boot: Timestamp,
         names: &dyn Names,
     ) -> Option<Self> {
+        let rule = catalogue::info(Rule::from_u16(key.rule.into())?);
+        let verdict = Verdict::from_u8(key.verdict)?;
+        let effect = Effect::from_u8(key.effect())?;
+        let relation = Relation::from_u8(key.relation)?;
         Some(Self {
-            rule: catalogue::info(Rule::from_u16(key.rule.into())?),
-            verdict: Verdict::from_u8(key.verdict)?,
-            effect: Effect::from_u8(key.effect())?,
-            relation: Relation::from_u8(key.relation)?,
+            rule,
+            severity: everyday::severity(rule, verdict, effect, relation),
+            verdict,
+            effect,
+            relation,
             of: count.of,
             repeats: count.repeats,
             first: wall_clock(boot, count.first),

@@ -100,12 +100,17 @@ fn an_exception_loosens_what_it_names_and_nothing_else_and_never_into_silence() 
 }
 
 #[test]
-fn where_the_level_refuses_nothing_an_exception_changes_nothing() {
+fn what_a_level_only_reports_is_declared_too_and_what_it_is_silent_about_stays_so() {
     let policy = policy();
     let trusted = policy.levels().iter().find(|level| level.name() == "trusted").unwrap().table();
-    for exception in policy.tenant("monitoring").unwrap().exceptions() {
-        assert_eq!(exception.loosen(trusted), trusted);
-    }
+    let exception = &policy.tenant("monitoring").unwrap().exceptions()[0];
+    let loosened = exception.loosen(trusted);
+    assert_eq!(loosened.verdict(Rule::ProcessRead, Relation::Host), Verdict::Except);
+    let silent = trusted.verdict(Rule::ProcessRead, Relation::Own);
+    assert_eq!(silent, Verdict::Off);
+    let mut table = trusted;
+    table.set(Rule::ProcessRead, Relation::Host, Verdict::Off);
+    assert_eq!(exception.loosen(table).verdict(Rule::ProcessRead, Relation::Host), Verdict::Off);
 }
 
 #[test]

@@ -65,6 +65,17 @@ fn semi_trusted_refuses_the_critical_and_every_crossing() {
     }
 }
 
+/// docs/benign.md shows what ordinary programs meet at `semi-trusted`, and says the same of `trusted`.
+#[test]
+fn trusted_is_silent_about_all_that_semi_trusted_is_silent_about() {
+    let (mild, milder) = (level("semi-trusted"), level("trusted"));
+    for (row, relation, verdict) in verdicts(&mild) {
+        if verdict == Verdict::Off {
+            assert_eq!(milder.verdict(row.rule, relation), Verdict::Off, "{}", row.id);
+        }
+    }
+}
+
 /// Rules that the benign programs of the breakout list trip: chromium, bubblewrap, podman, sshd,
 /// haproxy, ping, perf, dmesg.
 #[test]

@@ -22,7 +22,9 @@ listen cache
 CFG
 haproxy -W -D -f "$work/haproxy.cfg" -p "$work/haproxy.pid"
 ask() { printf 'set k 0 0 5\r\nhello\r\nget k\r\nquit\r\n' | nc -w 10 127.0.0.1 11300; }
+serving=haproxy
 await ask
+serving=
 prints hello ask
 kill -USR2 "$(cat "$work/haproxy.pid")"
 prints hello ask

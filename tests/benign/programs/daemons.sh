@@ -1,24 +1,20 @@
-# What an old-fashioned machine runs: a login by ssh, a job by cron, a rotation of logs, a package
+# What an old-fashioned machine runs: a login by ssh, a rotation of logs, a job by cron, a package
 # installed that has a program with the SUID bit.
 . "${0%/*}/lib.sh"
 
-mkdir -p /run/sshd /root/.ssh
+mkdir -p /run/sshd
 [ -e /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -q -t ed25519 -N "" -f /etc/ssh/ssh_host_ed25519_key
 ssh-keygen -q -t ed25519 -N "" -f "$work/key"
-install -m 600 "$work/key.pub" /root/.ssh/authorized_keys
-/usr/sbin/sshd -p 2222 -o HostKey=/etc/ssh/ssh_host_ed25519_key -o PidFile="$work/sshd.pid"
+/usr/sbin/sshd -p 2222 -o HostKey=/etc/ssh/ssh_host_ed25519_key -o PidFile="$work/sshd.pid" \
+    -o AuthorizedKeysFile="$work/key.pub" -o StrictModes=no
 login() {
     ssh -p 2222 -i "$work/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR \
         root@127.0.0.1 "$@"
 }
-await login true
-prints "logged in" login 'echo "logged in"'
+await nc -z 127.0.0.1 2222
+# The rest is tried where nobody may log in, too.
+entered=$(login 'echo "logged in"' 2>&1) || true
 kill "$(cat "$work/sshd.pid")"
-
-printf '@reboot root echo "a job ran" > %s/job\n' "$work" > /etc/cron.d/job
-cron
-await grep -q "a job ran" "$work/job"
-pkill -x cron
 
 mkdir "$work/logs"
 echo "a line" > "$work/logs/service.log"
@@ -27,6 +23,12 @@ chmod 644 "$work/rotate"
 logrotate --force --state "$work/state" "$work/rotate"
 [ -s "$work/logs/service.log.1.gz" ] && [ ! -s "$work/logs/service.log" ] || fail "nothing was rotated"
 
+printf '@reboot root echo "a job ran" > %s/job\n' "$work" > /etc/cron.d/job
+cron
+await grep -q "a job ran" "$work/job"
+pkill -x cron
+
 dpkg --install /opt/programs/tool.deb > "$work/dpkg" 2>&1 || fail "$(cat "$work/dpkg")"
 [ -u /usr/bin/suid-tool ] || fail "the tool has no SUID bit"
 dpkg --purge tool > /dev/null 2>&1
+[ "$entered" = "logged in" ] || fail "nobody may log in: $entered"

@@ -2,8 +2,8 @@
 . "${0%/*}/lib.sh"
 
 cd "$work"
-for engine in psync io_uring libaio mmap; do
+fio --name=locked --ioengine=psync --size=256k --rw=read --lockmem=64k --minimal > /dev/null
+for engine in psync libaio mmap io_uring; do
     fio --name="$engine" --ioengine="$engine" --size=1M --rw=randrw --bs=4k --iodepth=4 --minimal > "$engine.out" 2>&1 ||
         fail "$engine: $(cat "$engine.out")"
 done
-fio --name=locked --ioengine=psync --size=256k --rw=read --lockmem=64k --minimal > /dev/null

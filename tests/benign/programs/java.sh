@@ -5,7 +5,6 @@ java -XX:+UseTransparentHugePages -Xmx128m -jar /opt/programs/service.jar > "$wo
 service=$!
 await grep -q "ready 832040" "$work/log"
 prints '"main"' jcmd "$service" Thread.print
-prints "Full thread dump" jstack "$service"
 kill -QUIT "$service"
 await grep -q "Full thread dump" "$work/log"
 kill "$service"

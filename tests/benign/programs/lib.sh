@@ -6,12 +6,14 @@ work=$(mktemp -d)
 # Daemons that have dropped to a user of their own must reach what is in it.
 chmod 755 "$work"
 
-# Asks again until the command succeeds; gives up after two minutes or more.
+# Asks again until the command succeeds; gives up after two minutes, or at once where $serving names a
+# program that has ended.
+serving=
 await() {
-    tries=0
+    patience=$(($(date +%s) + 120))
     until "$@" > /dev/null 2>&1; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 600 ] || fail "still not so: $*"
+        [ -z "$serving" ] || ! gone "$serving" || fail "$serving has ended"
+        [ "$(date +%s)" -lt "$patience" ] || fail "still not so: $*"
         sleep 0.2
     done
 }

@@ -1,10 +1,9 @@
-# Node.js: a cluster of workers behind one port, one of which dies and is replaced.
+# Node.js: a worker behind the port of its cluster, which dies and is replaced.
 . "${0%/*}/lib.sh"
 
 cat > "$work/server.js" <<'JS'
 const cluster = require("node:cluster");
 if (cluster.isPrimary) {
-  cluster.fork();
   cluster.fork();
   let ending = false;
   cluster.on("exit", () => ending || cluster.fork());

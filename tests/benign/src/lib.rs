@@ -10,7 +10,7 @@
 mod page;
 mod programs;
 
-pub use programs::{PROGRAMS, UNDER_SECCOMP};
+pub use programs::{PROGRAMS, UNDER_PROFILES};
 
 /// What the scripts share, as a file beside them.
 pub const LIBRARY: (&str, &str) = ("lib.sh", include_str!("../programs/lib.sh"));
@@ -47,12 +47,12 @@ pub enum Container {
     HostPid,
 }
 
-/// What becomes of a program under the seccomp profile of the strictest level.
+/// What becomes of a program under the seccomp and AppArmor profiles of the strictest level.
 #[derive(Clone, Copy, Debug)]
-pub struct UnderSeccomp {
+pub struct UnderProfiles {
     /// The name of its script.
     pub name: &'static str,
-    /// Why it cannot do its work under the profile of `untrusted`, if it cannot. Under the one of
+    /// Why it cannot do its work under the profiles of `untrusted`, if it cannot. Under those of
     /// `semi-trusted` each does.
     pub not_at_untrusted: Option<&'static str>,
 }

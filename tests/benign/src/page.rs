@@ -2,7 +2,7 @@
 
 use bulkhead_policy::catalogue;
 
-use crate::{Container, Effect, Level, PROGRAMS, Program, UNDER_SECCOMP};
+use crate::{Container, Effect, Level, PROGRAMS, Program, UNDER_PROFILES};
 
 const HEAD: &str = "\
 # Ordinary programs
@@ -13,10 +13,10 @@ fails on any refusal and any record that this page does not name, and on any tha
 does not come. This page is made from the test's own table.
 
 At `semi-trusted` nothing is refused, and nothing raises an alert above `info`. The same goes for
-`trusted`, which refuses nothing and sees nothing that `semi-trusted` does not: a test holds the levels
-to that, so the programs are not run there. An act that is seen is one that an intruder does too; it is recorded, and the alert for it
-(BulkheadBreakoutObserved) has severity `info`. At `untrusted` the acts below are refused; a tenant
-that needs one gets the rule relaxed by name, in `tenants[].rules` or by an
+`trusted`, which refuses nothing and sees nothing that `semi-trusted` does not: a test holds the levels to
+that, so the programs are not run there. An act that is seen is one that an intruder does too; it is
+recorded, its event and the alert for it (BulkheadBreakoutObserved) have severity `info`. At `untrusted` the
+acts below are refused; a tenant that needs one gets the rule relaxed by name, in `tenants[].rules` or by an
 [exception](configuration.md#exceptions).
 
 Each container has the runtime's default capabilities and neither a seccomp filter nor an AppArmor
@@ -54,21 +54,22 @@ fn page() -> String {
     for (program, why) in limited {
         page += &format!("| {} | {why} |\n", program.title);
     }
-    page + SECCOMP + &under_seccomp()
+    page + PROFILES + &under_profiles()
 }
 
-const SECCOMP: &str = "
-## Under the levels' seccomp profiles
+const PROFILES: &str = "
+## Under the levels' profiles
 
-`cargo xtask e2e seccomp` runs these in containers that have the [seccomp profile](seccomp.md) of a
-level and nothing else of Bulkhead's. Under `semi-trusted` each does all that it does above.
+`cargo xtask e2e seccomp` runs these in containers that have the [seccomp profile](seccomp.md) and the
+[AppArmor profile](apparmor.md) of a level, and nothing else of Bulkhead's. Under those of `semi-trusted` each
+does all that it does above.
 
 | program | under `untrusted` |
 |---|---|
 ";
 
-fn under_seccomp() -> String {
-    let rows = UNDER_SECCOMP.iter().filter_map(|row| {
+fn under_profiles() -> String {
+    let rows = UNDER_PROFILES.iter().filter_map(|row| {
         let title = PROGRAMS.iter().find(|program| program.name == row.name)?.title;
         let said = row
             .not_at_untrusted
@@ -135,7 +136,7 @@ mod tests {
         let mut rows: Vec<_> = PROGRAMS.iter().map(|program| program.name.to_owned()).collect();
         rows.sort();
         assert_eq!(scripts, rows);
-        for row in UNDER_SECCOMP {
+        for row in UNDER_PROFILES {
             assert!(rows.iter().any(|name| name == row.name), "{}", row.name);
         }
         for seen in PROGRAMS.iter().flat_map(|program| program.seen) {

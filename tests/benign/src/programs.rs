@@ -6,7 +6,7 @@ use crate::{
     Container,
     Effect::{Denied, Observed},
     Level::{SemiTrusted, Untrusted},
-    Program, Seen, UnderSeccomp,
+    Program, Seen, UnderProfiles,
 };
 
 /// A program that is seen doing nothing.
@@ -18,6 +18,29 @@ const fn unseen(
 ) -> Program {
     Program { name, title, does, script, container: Ordinary, seen: &[], not_at_untrusted: None }
 }
+
+/// A program that is seen doing something, and does its work at every level.
+const fn seen(program: Program, seen: &'static [Seen]) -> Program {
+    Program { seen, ..program }
+}
+
+/// A program that is refused at `untrusted` what it needs.
+const fn refused(program: Program, seen: &'static [Seen], why: &'static str) -> Program {
+    Program { seen, not_at_untrusted: Some(why), ..program }
+}
+
+/// An act that `untrusted` refuses.
+const fn refused_where_strict(rule: &'static str, act: &'static str) -> Seen {
+    Seen { rule, act, at: &[(SemiTrusted, Observed), (Untrusted, Denied)] }
+}
+
+/// An act that is told at `untrusted` alone, and refused nowhere.
+const fn seen_where_strict(rule: &'static str, act: &'static str) -> Seen {
+    Seen { rule, act, at: &[(Untrusted, Observed)] }
+}
+
+/// Just-in-time compilers.
+const JIT: Seen = seen_where_strict("BH-EXEC-005", "code that it has just compiled");
 
 /// An act that `untrusted` does not let come about, because it refuses one before it.
 const fn seen_where_milder(rule: &'static str, act: &'static str) -> Seen {
@@ -38,11 +61,14 @@ pub const PROGRAMS: &[Program] = &[
         "serves, takes a new configuration gracefully, stops",
         include_str!("../programs/apache2.sh"),
     ),
-    unseen(
-        "postgres",
-        "PostgreSQL 17",
-        "makes a cluster, serves several clients' transactions, restarts",
-        include_str!("../programs/postgres.sh"),
+    seen(
+        unseen(
+            "postgres",
+            "PostgreSQL 17",
+            "makes a cluster, serves several clients' transactions, restarts",
+            include_str!("../programs/postgres.sh"),
+        ),
+        &[seen_where_strict("BH-CRED-002", "its entry point becomes another user")],
     ),
     unseen(
         "redis",
@@ -50,23 +76,35 @@ pub const PROGRAMS: &[Program] = &[
         "saves by a forked child, writes its configuration, loads everything again",
         include_str!("../programs/redis.sh"),
     ),
-    unseen(
-        "mariadb",
-        "MariaDB",
-        "makes a database, fills and reads tables with asynchronous I/O",
-        include_str!("../programs/mariadb.sh"),
+    seen(
+        unseen(
+            "mariadb",
+            "MariaDB",
+            "makes a database, fills and reads tables with asynchronous I/O",
+            include_str!("../programs/mariadb.sh"),
+        ),
+        &[
+            refused_where_strict("BH-FILE-012", "a helper of its plugins becomes SUID"),
+            refused_where_strict("BH-SYS-001", "an io_uring, which it does without"),
+        ],
     ),
-    unseen(
-        "node",
-        "Node.js",
-        "serves from a cluster of workers, replaces one that died",
-        include_str!("../programs/node.sh"),
+    seen(
+        unseen(
+            "node",
+            "Node.js",
+            "serves from a cluster of workers, replaces one that died",
+            include_str!("../programs/node.sh"),
+        ),
+        &[refused_where_strict("BH-SYS-001", "an io_uring, which it does without"), JIT],
     ),
-    unseen(
-        "java",
-        "OpenJDK 21",
-        "compiles while it runs, answers `jcmd`, `jstack` and SIGQUIT",
-        include_str!("../programs/java.sh"),
+    seen(
+        unseen(
+            "java",
+            "OpenJDK 21",
+            "compiles while it runs, answers `jcmd` and SIGQUIT",
+            include_str!("../programs/java.sh"),
+        ),
+        &[JIT],
     ),
     unseen(
         "python",
@@ -74,35 +112,67 @@ pub const PROGRAMS: &[Program] = &[
         "serves from workers forked before, exchanges them by SIGHUP",
         include_str!("../programs/python.sh"),
     ),
-    unseen(
-        "php",
-        "PHP-FPM 8.4",
-        "serves with the JIT on, exchanges its workers by a reload",
-        include_str!("../programs/php.sh"),
+    seen(
+        unseen(
+            "php",
+            "PHP-FPM 8.4",
+            "serves with the JIT on, exchanges its workers by a reload",
+            include_str!("../programs/php.sh"),
+        ),
+        &[JIT],
     ),
-    unseen(
-        "gcc",
-        "gcc and make",
-        "builds a C project with a configure script, runs what was built",
-        include_str!("../programs/gcc.sh"),
+    refused(
+        unseen(
+            "gcc",
+            "gcc and make",
+            "builds a C project with a configure script, runs what was built",
+            include_str!("../programs/gcc.sh"),
+        ),
+        &[refused_where_strict(
+            "BH-EXEC-003",
+            "`configure`, its probes and what was built are run",
+        )],
+        "Build elsewhere, or have `BH-EXEC-003` at `audit`.",
     ),
-    unseen(
-        "debuggers",
-        "gdb and strace",
-        "trace a child, change its memory, attach to a process of the same container",
-        include_str!("../programs/debuggers.sh"),
+    refused(
+        unseen(
+            "debuggers",
+            "gdb and strace",
+            "trace a child, change its memory, attach to a process of the same container",
+            include_str!("../programs/debuggers.sh"),
+        ),
+        &[refused_where_strict("BH-EXEC-003", "the program that was just built is run")],
+        "What was just built is not in the image: have `BH-EXEC-003` at `audit`. Tracing and attaching work.",
     ),
-    unseen(
-        "balancers",
-        "HAProxy and memcached",
-        "serve from a chroot, hand listeners over at a reload, use an abstract socket",
-        include_str!("../programs/balancers.sh"),
+    refused(
+        unseen(
+            "balancers",
+            "HAProxy and memcached",
+            "serve from a chroot, hand listeners over at a reload, use an abstract socket",
+            include_str!("../programs/balancers.sh"),
+        ),
+        &[
+            seen_where_milder("BH-MNT-008", "HAProxy's `chroot`"),
+            Seen { rule: "BH-CAP-001", act: "HAProxy's `chroot`", at: &[(Untrusted, Denied)] },
+        ],
+        "HAProxy ends when it may not change its root. Leave `chroot` out of its configuration: the container \
+             is a root of its own.",
     ),
-    unseen(
-        "daemons",
-        "OpenSSH, cron, logrotate, dpkg",
-        "a login, a job, a rotation of logs, a package with a SUID program",
-        include_str!("../programs/daemons.sh"),
+    refused(
+        unseen(
+            "daemons",
+            "OpenSSH, cron, logrotate, dpkg",
+            "a login, a rotation of logs, a job, a package with a SUID program",
+            include_str!("../programs/daemons.sh"),
+        ),
+        &[
+            refused_where_strict("BH-EXEC-004", "sshd starts a program on the connection"),
+            seen_where_milder("BH-KEY-001", "the login's session keyring is linked to the user's"),
+            seen_where_milder("BH-MNT-008", "sshd's unprivileged half takes an empty root"),
+            refused_where_strict("BH-FILE-016", "a job for cron is written"),
+            seen_where_milder("BH-FILE-012", "dpkg installs a SUID program"),
+        ],
+        "Enter by `kubectl exec`, and have jobs and programs in the image. Logs are rotated.",
     ),
     Program {
         name: "bubblewrap",
@@ -126,15 +196,16 @@ pub const PROGRAMS: &[Program] = &[
              and `BH-MNT-005` to `BH-MNT-007` to `audit`, or do without the sandbox.",
         ),
     },
-    Program {
-        name: "fio",
-        title: "fio",
-        does: "reads and writes by io_uring, native asynchronous I/O and mmap, locks memory",
-        script: include_str!("../programs/fio.sh"),
-        container: Ordinary,
-        seen: &[],
-        not_at_untrusted: None,
-    },
+    refused(
+        unseen(
+            "fio",
+            "fio",
+            "reads and writes by native asynchronous I/O, mmap and io_uring, locks memory",
+            include_str!("../programs/fio.sh"),
+        ),
+        &[refused_where_strict("BH-SYS-001", "an io_uring")],
+        "There is no io_uring; the other engines work.",
+    ),
     Program {
         name: "exporter",
         title: "Prometheus node-exporter",
@@ -150,12 +221,12 @@ pub const PROGRAMS: &[Program] = &[
     },
 ];
 
-const fn works(name: &'static str) -> UnderSeccomp {
-    UnderSeccomp { name, not_at_untrusted: None }
+const fn works(name: &'static str) -> UnderProfiles {
+    UnderProfiles { name, not_at_untrusted: None }
 }
 
-/// Those that are run under the levels' seccomp profiles.
-pub const UNDER_SECCOMP: &[UnderSeccomp] = &[
+/// Those that are run under the levels' seccomp and AppArmor profiles.
+pub const UNDER_PROFILES: &[UnderProfiles] = &[
     works("nginx"),
     works("postgres"),
     works("redis"),

@@ -17,11 +17,15 @@ use nix::{
 use crate::{
     evidence::Evidence,
     metrics::{self, Metrics},
-    node, wait_for,
+    node, wait_for, wait_long,
 };
 
 /// The agent's program, on the guest's PATH.
 pub const PROGRAM: &str = "bulkhead";
+
+/// How long to wait for a new agent: the kernel verifies some hundred programs first, instruction by
+/// emulated instruction.
+const TO_START: Duration = Duration::from_secs(240);
 
 /// Lines of the agent's log that a failed test shows.
 const SHOWN: usize = 40;
@@ -147,7 +151,7 @@ impl Agent {
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
         let child = command.spawn().context("cannot start the agent")?;
         let mut agent = Self { child, log, home: home.clone() };
-        wait_for("the agent to be ready", || agent.readiness())?;
+        wait_long("the agent to be ready", TO_START, || agent.readiness())?;
         Ok(agent)
     }
 

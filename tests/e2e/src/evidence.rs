@@ -73,6 +73,7 @@ impl std::fmt::Display for Event {
             write!(f, " | {end}: {tenant}/{pod} {comm}[{pid}] {how}")?;
         }
         let [call, operation] = ["syscall.name", "operation"].map(|path| self.at(path));
+        write!(f, " {}", text("target.path"))?;
         write!(f, " | {} {}", call.unwrap_or(&Value::Null), operation.unwrap_or(&Value::Null))
     }
 }

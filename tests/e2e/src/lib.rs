@@ -40,14 +40,26 @@ const LOOK: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When [`PATIENCE`] is over, with `what` was waited for.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    wait_long(what, PATIENCE, look)
+}
+
+/// The same for what may take longer.
+///
+/// # Errors
+/// When this patience is over, with `what` was waited for.
+pub fn wait_long<T>(
+    what: &str,
+    patience: Duration,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let begun = Instant::now();
     loop {
         if let Some(found) = look()? {
             return Ok(found);
         }
-        if begun.elapsed() > PATIENCE {
-            bail!("waited {PATIENCE:?} in vain for {what}");
+        if begun.elapsed() > patience {
+            bail!("waited {patience:?} in vain for {what}");
         }
         std::thread::sleep(LOOK);
     }

@@ -23,8 +23,10 @@ pub fn options() -> Result<[String; 4]> {
     Ok(["--image".into(), IMAGE.into(), "--mount".into(), mount])
 }
 
-/// The line of shell that runs a program.
+/// The line of shell that runs a program. Its output goes into a file first: what a program that failed has
+/// left running would hold the line open.
 #[must_use]
 pub fn line(program: &Program) -> String {
-    format!("sh {SCRIPTS}/{}.sh 2>&1", program.name)
+    let name = program.name;
+    format!("sh {SCRIPTS}/{name}.sh > /tmp/{name}.said 2>&1; e=$?; cat /tmp/{name}.said; exit $e")
 }

@@ -1,21 +1,32 @@
 //! The levels' seccomp profiles in real containers: in force, refusing what they say, and letting
-//! ordinary programs work.
+//! ordinary programs work, under the levels' AppArmor profiles too; and a profile learned from one of them.
 
 #[cfg(test)]
 mod tests {
-    use std::{process::Command, sync::OnceLock, thread};
+    use std::{
+        io::{BufRead, BufReader},
+        process::{Command, Stdio},
+        sync::OnceLock,
+        thread,
+    };
 
-    use bulkhead_benign::{PROGRAMS, UNDER_SECCOMP};
+    use bulkhead_benign::{PROGRAMS, UNDER_PROFILES};
     use bulkhead_e2e::{
         agent::PROGRAM,
         node::{self, Node},
         pod::{Container, Wish},
         programs,
     };
+    use nix::{
+        sys::signal::{Signal, kill},
+        unistd::Pid,
+    };
 
     const DIRECTORY: &str = "/run/kubelet-seccomp";
     /// The stricter two; the loosest allows all that they do.
     const LEVELS: [&str; 2] = ["semi-trusted", "untrusted"];
+    /// What `/proc/PID/status` says of a process with one filter.
+    const FILTERED: [&str; 2] = ["2", "1"];
 
     fn prepare(node: &Node) {
         static PREPARED: OnceLock<()> = OnceLock::new();
@@ -23,24 +34,41 @@ mod tests {
             node.start_runtime().unwrap();
             let install = ["profile", "install", "--directory", DIRECTORY];
             node::run(Command::new(PROGRAM).args(install)).unwrap();
+            node::run(Command::new(PROGRAM).args(["apparmor", "load"])).unwrap();
         });
     }
 
-    fn start(level: &str, pod: &str, runtime: &str, more: &[&str]) -> Container {
-        let profile = format!("{DIRECTORY}/bulkhead/{level}.json");
-        let ours = ["--seccomp", &profile, "--apparmor", "unconfined"];
-        let options = [&ours[..], more].concat();
-        Container::start(Wish::new(level, pod, runtime).with(&options)).unwrap()
+    fn of_level(level: &str) -> String {
+        format!("{DIRECTORY}/bulkhead/{level}.json")
     }
 
-    /// Containers with the programs, one of each level.
+    fn start(seccomp: &str, apparmor: &str, wish: Wish<'_>) -> Container {
+        let profiles = ["--seccomp", seccomp, "--apparmor", apparmor];
+        let options = [&profiles[..], wish.options].concat();
+        Container::start(wish.with(&options)).unwrap()
+    }
+
+    /// A container with the programs.
+    fn with_programs(seccomp: &str, apparmor: &str, pod: &str) -> Container {
+        let options = programs::options().unwrap();
+        let options = options.each_ref().map(String::as_str);
+        start(seccomp, apparmor, Wish::new("programs", pod, "runc").with(&options))
+    }
+
+    /// Containers with the programs, one of each level, under both profiles of theirs.
     fn stands(node: &Node) -> &'static [Container; 2] {
         static STANDS: OnceLock<[Container; 2]> = OnceLock::new();
         prepare(node);
         STANDS.get_or_init(|| {
-            let options = programs::options().unwrap();
-            let options = options.each_ref().map(String::as_str);
-            LEVELS.map(|level| start(level, "programs", "runc", &options))
+            LEVELS.map(|level| {
+                let apparmor = format!("bulkhead-{level}");
+                let container = with_programs(&of_level(level), &apparmor, level);
+                let label = format!("/proc/{}/attr/apparmor/current", container.pid);
+                let label = std::fs::read_to_string(label).unwrap();
+                assert_eq!(label.trim(), format!("{apparmor} (enforce)"));
+                assert_eq!(in_force(container.pid), FILTERED);
+                container
+            })
         })
     }
 
@@ -68,8 +96,9 @@ mod tests {
         .map(str::to_owned);
         for runtime in ["runc", "crun"] {
             for (level, refused) in [("trusted", 2), ("semi-trusted", 3), ("untrusted", 5)] {
-                let container = start(level, runtime, runtime, &[]);
-                assert_eq!(in_force(container.pid), ["2", "1"], "{runtime} {level}");
+                let wish = Wish::new(level, runtime, runtime);
+                let container = start(&of_level(level), "unconfined", wish);
+                assert_eq!(in_force(container.pid), FILTERED, "{runtime} {level}");
                 let ended = container.each(&lines).unwrap();
                 for (number, (line, ended)) in lines.iter().zip(&ended).enumerate() {
                     assert_eq!(
@@ -84,12 +113,15 @@ mod tests {
         }
     }
 
-    /// Runs the program under both profiles at once.
+    fn line_of(name: &str) -> String {
+        programs::line(PROGRAMS.iter().find(|program| program.name == name).unwrap())
+    }
+
+    /// Runs the program at both levels at once.
     fn check(name: &str) {
         let Some(node) = Node::claim(name) else { return };
-        let row = UNDER_SECCOMP.iter().find(|row| row.name == name).unwrap();
-        let program = PROGRAMS.iter().find(|program| program.name == name).unwrap();
-        let line = programs::line(program);
+        let row = UNDER_PROFILES.iter().find(|row| row.name == name).unwrap();
+        let line = line_of(name);
         let [semi, strict] = thread::scope(|scope| {
             let run = |container: &'static Container| {
                 let line = line.as_str();
@@ -119,7 +151,41 @@ mod tests {
     programs! { nginx postgres redis node java python gcc }
 
     #[test]
+    fn a_profile_learned_from_a_program_lets_it_work_and_refuses_what_it_never_did() {
+        let Some(node) = Node::claim("a learned profile") else { return };
+        prepare(&node);
+        let model = with_programs(&of_level("semi-trusted"), "unconfined", "model");
+        let learned = "/tmp/learned.json";
+        let mut recorder = Command::new(PROGRAM)
+            .args(["profile", "record", "--container", &model.id, "--for", "10m", "-o", learned])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(recorder.stderr.take().unwrap()).lines();
+        said.find(|line| line.as_ref().unwrap().starts_with("recording ")).unwrap().unwrap();
+        let work = line_of("redis");
+        let ended = model.sh(&work).unwrap();
+        assert!(ended.well(), "{}", ended.said);
+        // Seen enough.
+        kill(Pid::from_raw(recorder.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+        let said: Vec<String> = said.map(Result::unwrap).collect();
+        assert!(recorder.wait().unwrap().success(), "{said:#?}");
+
+        let copy = with_programs(learned, "unconfined", "copy");
+        assert_eq!(in_force(copy.pid), FILTERED);
+        let ended = copy.sh(&work).unwrap();
+        assert!(ended.well(), "{}", ended.said);
+        for never in ["mkfifo /tmp/f", "chroot / true", "strace true"] {
+            assert!(model.sh(never).unwrap().well(), "{never}");
+            let ended = copy.sh(never).unwrap();
+            assert!(ended.refused(), "{never}: {}", ended.said);
+        }
+        model.remove().unwrap();
+        copy.remove().unwrap();
+    }
+
+    #[test]
     fn every_program_of_the_list_is_run() {
-        assert!(UNDER_SECCOMP.iter().map(|row| row.name).eq(TESTED.iter().copied()));
+        assert!(UNDER_PROFILES.iter().map(|row| row.name).eq(TESTED.iter().copied()));
     }
 }
