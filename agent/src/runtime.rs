@@ -6,6 +6,7 @@
 
 mod plugin;
 mod resources;
+mod seccomp;
 
 use std::{path::PathBuf, sync::Arc, thread, time::Duration};
 

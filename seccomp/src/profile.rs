@@ -139,6 +139,21 @@ pub enum Operator {
     MaskedEqual,
 }
 
+impl Operator {
+    /// As in a profile.
+    pub fn oci_name(self) -> &'static str {
+        match self {
+            Self::NotEqual => "SCMP_CMP_NE",
+            Self::Less => "SCMP_CMP_LT",
+            Self::LessOrEqual => "SCMP_CMP_LE",
+            Self::Equal => "SCMP_CMP_EQ",
+            Self::GreaterOrEqual => "SCMP_CMP_GE",
+            Self::Greater => "SCMP_CMP_GT",
+            Self::MaskedEqual => "SCMP_CMP_MASKED_EQ",
+        }
+    }
+}
+
 /// A comparison of one argument, as a 64-bit number without sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Condition {

@@ -18,7 +18,7 @@ use bulkhead_policy::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{NAMING, Standing, Word, resources};
+use super::{NAMING, Standing, Word, resources, seccomp};
 use crate::{
     report::metrics::Metrics,
     workloads::{Announced, Announcement, Bundle, NotAnnounced},
@@ -45,6 +45,8 @@ pub(super) struct Agent {
 enum Trouble {
     #[error(transparent)]
     Unannounced(#[from] NotAnnounced),
+    #[error("its level's seccomp profile: {0}")]
+    Profile(#[from] bulkhead_seccomp::ParseError),
     #[error("the runtime does not say where the container's cgroup will be (it says {0:?})")]
     Cgroup(String),
 }
@@ -270,10 +272,17 @@ impl Plugin for Agent {
         let score = limits.oom_score.filter(|least| {
             !held.system && self.nri.takes_oom_score() && score.is_none_or(|it| it.value < *least)
         });
+        let seccomp_policy = match seccomp::policy_for(held.level, &container, self.nri) {
+            Ok(policy) => policy.filter(|_| !held.system),
+            Err(error) => {
+                self.fall(&pod, &container, &error.into())?;
+                None
+            }
+        };
         let linux = LinuxContainerAdjustment {
             resources: resources::tightened(&asked, &plan),
             oom_score_adj: score.map(|value| OptionalInt64 { value }),
-            seccomp_policy: None,
+            seccomp_policy,
         };
         let open_files = limits.open_files.filter(|_| !held.system);
         Ok(ContainerAdjustment {

@@ -1,8 +1,10 @@
 use std::time::Instant;
 
 use bulkhead_nri::{
+    NriVersion,
     api::{
         Container, Event, LinuxContainer, LinuxMemory, LinuxResources, OptionalInt64, PodSandbox,
+        SecurityProfile, security_profile::ProfileType,
     },
     double::{Connected, Double, DoubleError, Persona, adjusted},
 };
@@ -228,4 +230,28 @@ async fn a_thousand_containers_in_a_row_are_answered_from_memory() {
     }
     took.sort();
     println!("CreateContainer: p50 {:?}, p99 {:?}, most {:?}", took[500], took[990], took[999]);
+}
+
+#[tokio::test]
+async fn a_container_without_a_filter_is_given_its_level_s_in_frames_that_the_runtime_reads() {
+    let bare = |id: &str| {
+        let mut container = container(id, 0);
+        let profile =
+            SecurityProfile { profile_type: ProfileType::Unconfined.into(), ..Default::default() };
+        container.linux.as_mut().unwrap().seccomp_profile = Some(profile);
+        container
+    };
+    let made = |scene: Scene, namespace: &'static str, nri| async move {
+        let mut scene = scene;
+        let wanted = bare("c1");
+        let adjustment = scene.connected.create(&pod(namespace), &wanted).await.unwrap();
+        adjusted(&wanted, &adjustment.unwrap_or_default(), NriVersion::new(0, nri)).linux.unwrap()
+    };
+    let new = Scene::begin(Persona::containerd("2.3.0", 12)).await;
+    let policy = made(new, "a", 12).await.seccomp_policy.unwrap();
+    assert!(policy.syscalls.iter().any(|call| call.names.iter().any(|name| name == "execve")));
+    let new = Scene::begin(Persona::containerd("2.3.0", 12)).await;
+    assert!(made(new, "kube-system", 12).await.seccomp_policy.is_none(), "the cluster's own");
+    let old = Scene::begin(Persona::containerd("2.1.9", 8)).await;
+    assert!(made(old, "a", 8).await.seccomp_policy.is_none(), "it takes none");
 }
