@@ -4,6 +4,8 @@
 mod tests {
     use std::{
         fs,
+        io::Write,
+        os::unix::net::UnixListener,
         path::{Path, PathBuf},
         process::Command,
     };
@@ -138,6 +140,71 @@ tenants:
         wait_for("the limit to be lifted", || Ok((read(&before, "pids.max") == own).then_some(())))
             .unwrap();
         assert_eq!(read(&before, "memory.max"), "67108864");
+        drop(agent);
+    }
+    const SOCKET: &str = "/var/run/nri/nri.sock";
+
+    fn stop_runtime() {
+        if Path::new("/run/systemd/system").exists() {
+            node::run(Command::new("systemctl").args(["stop", "containerd.service"])).unwrap();
+            return;
+        }
+        let pids = node::run(Command::new("pidof").arg("containerd")).unwrap().stdout;
+        let pids = String::from_utf8(pids).unwrap();
+        node::run(Command::new("kill").arg("-TERM").args(pids.split_whitespace())).unwrap();
+        wait_for("the runtime's end", || {
+            let ended = !Command::new("pidof").arg("containerd").output()?.status.success();
+            Ok(ended.then_some(()))
+        })
+        .unwrap();
+    }
+
+    /// The notice of the runtime after `newest` that says this.
+    fn await_notice(home: &Home, newest: u64, says: &str) {
+        home.evidence()
+            .await_one(newest, &format!("that says {says:?}"), |event| {
+                event.text("subject") == "runtime" && event.text("message").contains(says)
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn a_runtime_that_vanishes_or_sends_garbage_takes_nothing_that_is_in_force() {
+        let Some(node) = Node::claim("limits without a runtime") else { return };
+        node.start_runtime().unwrap();
+        let home = home("vanished");
+        let agent = Agent::start(&home).unwrap();
+        let connected = || home.metrics().unwrap().sum("bulkhead_nri_connected", &[]) > 0.5;
+        wait_for("the runtime", || Ok(connected().then_some(()))).unwrap();
+        let held = Container::start(Wish::new("team-a", "held", "runc")).unwrap();
+        await_full(&held);
+
+        let newest = home.evidence().newest().unwrap();
+        stop_runtime();
+        await_notice(&home, newest, "no container runtime asks this agent");
+        assert!(!connected() && is_full(&held) && held.still_runs().unwrap());
+
+        // Whatever is at the socket now does not speak NRI.
+        let newest = home.evidence().newest().unwrap();
+        if let Err(error) = fs::remove_file(SOCKET) {
+            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
+        }
+        let impostor = UnixListener::bind(SOCKET).unwrap();
+        let (mut stream, _) = impostor.accept().unwrap();
+        // A frame longer than any: connection 1, 4 GiB.
+        stream.write_all(&[0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]).unwrap();
+        await_notice(&home, newest, "frame of 4294967295 bytes");
+        assert!(is_full(&held) && held.still_runs().unwrap());
+        fs::write(cgroup(&held).join("pids.max"), "max").unwrap();
+        await_full(&held);
+
+        drop((stream, impostor));
+        fs::remove_file(SOCKET).unwrap();
+        node.start_runtime().unwrap();
+        wait_for("the runtime to be met again", || Ok(connected().then_some(()))).unwrap();
+        let made = Container::start(Wish::new("team-a", "after", "crun")).unwrap();
+        await_full(&made);
+        assert!(is_full(&held) && held.still_runs().unwrap());
         drop(agent);
     }
 }
