@@ -49,6 +49,9 @@ pub(crate) struct Arguments {
     /// Run only the tests whose name contains this
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
+    /// Run only on these nodes: one of the lines in tests/e2e/Cargo.toml, whole
+    #[arg(long, value_name = "LINE", allow_hyphen_values = true)]
+    node: Option<String>,
     /// Nodes that run at the same time; as many as this machine has processors unless given
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<NonZeroUsize>,
@@ -87,9 +90,12 @@ pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
     let mut runs = Vec::new();
     for (name, program) in &programs {
         for node in wishes.nodes.get(name).map(Vec::as_slice).unwrap_or_default() {
-            runs.push(Run { name, program, node, profile });
+            if arguments.node.as_ref().is_none_or(|wanted| wanted == node) {
+                runs.push(Run { name, program, node, profile });
+            }
         }
     }
+    ensure!(!runs.is_empty(), "no file that was asked for runs on such a node");
     guest::prepare(profile)?;
     let (alone, together): (Vec<_>, Vec<_>) =
         runs.into_iter().partition(|run| wishes.alone.iter().any(|name| name == run.name));
