@@ -119,16 +119,15 @@ fn tp_sched_process_exec(context: *mut core::ffi::c_void) -> i32 {
     let task = Task(arguments.object(0));
     match TASKS.get(task.leader()) {
         Some(mark) => {
-            if mark.state == TaskState::Setup as u32 {
-                let file = kernel::program_file(arguments.number(2));
-                let exec = setup::Exec {
-                    memory_as_placed: mark.memory == task.memory(),
-                    unlinked_file: kernel::inode_links(kernel::file_inode(file)) == 0,
-                    still_where_placed: mark.placed_in == task.mount_namespace(),
-                };
-                mark.state = setup::executed(TaskState::Setup, exec) as u32;
-                mark.memory = task.memory();
-            }
+            let file = kernel::program_file(arguments.number(2));
+            let exec = setup::Exec {
+                memory_as_placed: mark.memory == task.memory(),
+                unlinked_file: kernel::inode_links(kernel::file_inode(file)) == 0,
+                still_where_placed: mark.placed_in == task.mount_namespace(),
+                on_the_node: current_is_host(),
+            };
+            mark.state = setup::executed(actor::state_of(task), exec) as u32;
+            mark.memory = task.memory();
         }
         None => {
             if current_is_host() {

@@ -40,11 +40,15 @@ pub const fn forked(parent: TaskState, entered_by_birth: bool) -> TaskState {
 /// between; the memory is the new program's already then. And one of a sealed copy of the runtime
 /// itself (the answer to CVE-2019-5736): an unlinked file, executed while the task is still in the
 /// mount namespace where it was placed.
+///
+/// A service of the node is placed, too, by its manager: the runtime that is restarted while the
+/// guard runs. It executes its program outside every workload, and is as if never placed.
 #[inline(always)]
 pub const fn executed(before: TaskState, exec: Exec) -> TaskState {
     match before {
         TaskState::Setup if exec.memory_as_placed => TaskState::Setup,
         TaskState::Setup if exec.unlinked_file && exec.still_where_placed => TaskState::Setup,
+        TaskState::Setup | TaskState::Unmarked if exec.on_the_node => TaskState::Unmarked,
         _ => TaskState::Workload,
     }
 }
@@ -58,6 +62,8 @@ pub struct Exec {
     pub unlinked_file: bool,
     /// The task is in the mount namespace in which it was placed.
     pub still_where_placed: bool,
+    /// The task's cgroup is no workload's.
+    pub on_the_node: bool,
 }
 
 #[cfg(test)]
@@ -66,7 +72,7 @@ mod tests {
     use TaskState::{Setup, Unmarked, Workload};
 
     fn exec(memory_as_placed: bool, unlinked_file: bool, still_where_placed: bool) -> Exec {
-        Exec { memory_as_placed, unlinked_file, still_where_placed }
+        Exec { memory_as_placed, unlinked_file, still_where_placed, on_the_node: false }
     }
 
     #[test]
@@ -75,7 +81,9 @@ mod tests {
             assert_eq!(placed(Workload, by_host), Workload);
             assert_eq!(forked(Workload, by_host), Workload);
             for flag in [false, true] {
-                assert_eq!(executed(Workload, exec(flag, by_host, flag)), Workload);
+                let exec = exec(flag, by_host, flag);
+                assert_eq!(executed(Workload, exec), Workload);
+                assert_eq!(executed(Workload, Exec { on_the_node: true, ..exec }), Workload);
             }
         }
     }
@@ -101,6 +109,16 @@ mod tests {
         assert_eq!(executed(Setup, exec(false, true, false)), Workload);
         assert_eq!(executed(Setup, exec(false, false, false)), Workload);
         assert_eq!(forked(Setup, false), Setup);
+    }
+
+    #[test]
+    fn a_service_that_the_node_s_manager_places_is_no_workload_and_its_children_may_set_up() {
+        let on_the_node = Exec { on_the_node: true, ..exec(false, false, true) };
+        let service = executed(placed(Unmarked, true), on_the_node);
+        assert_eq!(service, Unmarked);
+        assert_eq!(placed(forked(service, false), true), Setup);
+        assert_eq!(executed(Unmarked, on_the_node), Unmarked);
+        assert_eq!(executed(Unmarked, exec(false, false, false)), Workload);
     }
 
     #[test]
