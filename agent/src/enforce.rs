@@ -63,6 +63,8 @@ pub(crate) struct Subject {
     pub(crate) limits: Arc<Limits>,
     /// What its pod asked for, where that is known.
     pub(crate) asked: Option<Plan>,
+    /// What its files held before anybody tightened them, where that is known.
+    pub(crate) found: Plan,
 }
 
 /// All containers of the node.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    mem,
     time::{Duration, Instant},
 };
 
@@ -74,6 +75,8 @@ pub(super) type Told = (Severity, String);
 pub(super) struct Container {
     /// By file; kept across restarts.
     pub(super) known: BTreeMap<File, Known>,
+    /// What files held that the runtime has tightened since; until the first look.
+    found: Plan,
     drifts: BTreeMap<File, Drifts>,
     told: BTreeSet<(File, State)>,
     /// What systemd has on record of it, as far as the agent has told.
@@ -126,8 +129,13 @@ pub(super) struct Looked {
 }
 
 impl Container {
-    pub(super) fn remembering(known: BTreeMap<File, Known>) -> Self {
-        Self { known, ..Self::default() }
+    pub(super) fn remembering(known: BTreeMap<File, Known>, found: Plan) -> Self {
+        Self { known, found, ..Self::default() }
+    }
+
+    /// What a file held before it was tightened.
+    pub(super) fn before(&self, file: &File) -> Option<&Setting> {
+        self.known.get(file).map(|known| &known.original).or_else(|| self.found.get(file))
     }
 
     /// Holds the container to `plan`.
@@ -151,12 +159,15 @@ impl Container {
         }
         let files: BTreeSet<File> = plan.keys().chain(self.known.keys()).cloned().collect();
         let mut tightened = Vec::new();
+        let found = mem::take(&mut self.found);
         for file in files {
             if waiting.is_some() && file == File::MemoryMax {
                 continue;
             }
             let bound = plan.get(&file);
             let asked = asked.map(|asked| asked.get(&file).cloned().unwrap_or_else(|| file.open()));
+            let first = found.get(&file).filter(|_| !self.known.contains_key(&file));
+            let asked = asked.or_else(|| first.cloned());
             let outcome = self.hold(cgroup, &file, bound, asked, now);
             self.record(&file, &outcome, &mut looked);
             self.note(&file, bound, outcome, &mut looked, &mut tightened);

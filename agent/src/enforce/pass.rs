@@ -60,13 +60,15 @@ impl Passes {
         for ((subject, cgroup), part) in subjects.iter().zip(parts) {
             let plan = plan(&subject.limits, part, &disks);
             let mut looked =
-                self.container(subject.cgroup).look(cgroup, &plan, subject.asked.as_ref(), now);
+                self.container(subject).look(cgroup, &plan, subject.asked.as_ref(), now);
             let to_record = std::mem::take(&mut looked.to_record);
             units.extend(Unit::of(subject.cgroup, &subject.path, to_record));
             tell(subject, looked, &mut report);
         }
         for unit in self.units.tell(units, Systemd::connect, now, &mut report) {
-            self.container(unit.cgroup).recorded(unit.settings);
+            if let Some(container) = self.containers.get_mut(&unit.cgroup) {
+                container.recorded(unit.settings);
+            }
         }
         self.save(&mut report);
         if !snapshot.hurry {
@@ -75,11 +77,11 @@ impl Passes {
         report
     }
 
-    fn container(&mut self, cgroup: u64) -> &mut Container {
+    fn container(&mut self, subject: &Subject) -> &mut Container {
         let remembered = &mut self.remembered;
-        self.containers
-            .entry(cgroup)
-            .or_insert_with(|| Container::remembering(remembered.take(cgroup)))
+        self.containers.entry(subject.cgroup).or_insert_with(|| {
+            Container::remembering(remembered.take(subject.cgroup), subject.found.clone())
+        })
     }
 
     /// Each container's part of its tenant's sum.
@@ -115,15 +117,14 @@ impl Passes {
     /// What a container would take if its tenant had no sum.
     fn ask(&mut self, subject: &Subject, cgroup: &Cgroup) -> Total {
         let plan: Plan = plan(&subject.limits, Total::default(), &[]);
-        let known = &self.container(subject.cgroup).known;
+        let container = self.container(subject);
         let ask = |file: File| {
-            let found = || match known.get(&file) {
-                Some(known) => Some(known.original.clone()),
-                None => cgroup.read(&file).ok().flatten(),
-            };
             let asked = match &subject.asked {
                 Some(asked) => asked.get(&file).cloned(),
-                None => found(),
+                None => container
+                    .before(&file)
+                    .cloned()
+                    .or_else(|| cgroup.read(&file).ok().flatten()),
             };
             [asked, plan.get(&file).cloned()].iter().flatten().filter_map(Setting::amount).min()
         };

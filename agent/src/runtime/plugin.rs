@@ -160,6 +160,7 @@ impl Agent {
                 annotations: container.annotations.clone(),
                 image,
                 asked,
+                found: Plan::new(),
             },
         )?;
         cgroup.ok_or_else(|| Trouble::Cgroup(said.unwrap_or_default().chars().take(200).collect()))
@@ -240,6 +241,8 @@ impl Plugin for Agent {
             let held_now = self.read(&cgroup, &wanted);
             wanted.retain(|file, _| held_now.contains_key(file));
             if let Some(tightened) = resources::tightened(&held_now, &wanted).filter(|_| running) {
+                // Before the answer: what the runtime writes next is not what the pod had.
+                self.announced.find(&container.id, held_now);
                 updates.push(ContainerUpdate {
                     container_id: container.id,
                     linux: Some(LinuxContainerUpdate { resources: Some(tightened) }),

@@ -8,7 +8,10 @@ use bulkhead_nri::{
     },
     double::{Connected, Double, DoubleError, Persona, adjusted},
 };
-use bulkhead_policy::configuration;
+use bulkhead_policy::{
+    configuration,
+    limits::{File, Setting},
+};
 
 use super::*;
 
@@ -194,7 +197,8 @@ async fn what_runs_already_is_named_and_tightened_where_that_harms_nobody() {
         resources.unified.into_iter().collect::<Vec<_>>(),
         [("pids.max".into(), "40".into())]
     );
-    assert!(scene.announced.get("c1").is_some());
+    let found = &scene.announced.get("c1").unwrap().found;
+    assert_eq!(found.get(&File::PidsMax), Some(&Setting::Amount(None)), "what it had is kept");
     // The agent restarts: nothing is left to do.
     std::fs::write(cgroup.join("pids.max"), "40\n").unwrap();
     let updates = scene.connected.synchronize(vec![pod("a")], vec![running], 8).await.unwrap();

@@ -33,6 +33,8 @@ pub(crate) struct Announcement {
     pub(crate) image: Option<String>,
     /// The limits that its pod asked for, where the runtime told them before anybody changed them.
     pub(crate) asked: Option<Plan>,
+    /// What the files of a container that ran already held, before the runtime was told to tighten them.
+    pub(crate) found: Plan,
 }
 
 /// Why a container is not taken in.
@@ -89,6 +91,13 @@ impl Announced {
             if let Some(before) = &mut announcement.asked {
                 before.extend(asked);
             }
+        }
+    }
+
+    /// The runtime is about to tighten a container that ran already; this is what its files hold now.
+    pub(crate) fn find(&self, id: &str, found: Plan) {
+        if let Some(announcement) = self.table().get_mut(id) {
+            Arc::make_mut(announcement).found = found;
         }
     }
 

@@ -50,6 +50,19 @@ fn state(looked: &Looked, file: &str) -> State {
 }
 
 #[test]
+fn what_the_runtime_was_faster_to_tighten_comes_back_when_the_level_lets_go() {
+    let mut stage = Stage::new(&[("pids.max", "40")]);
+    let found = [(File::PidsMax, Setting::Amount(None))];
+    stage.container = Container::remembering(BTreeMap::new(), found.into());
+    stage.look(&[("pids.max", "40")]);
+    // The agent restarts, and finds what it has kept.
+    let known = mem::take(&mut stage.container.known);
+    stage.container = Container::remembering(known, Plan::new());
+    stage.look(&[]);
+    assert_eq!(stage.get("pids.max"), "max");
+}
+
+#[test]
 fn a_container_that_ran_before_is_tightened_and_told_once() {
     let mut stage = Stage::new(&[("pids.max", "max"), ("cpu.max", "max 100000")]);
     let plan = [("pids.max", "100"), ("cpu.max", "50000 100000")];

@@ -190,7 +190,8 @@ impl Service {
             name: name_of(listed),
             tenant: assignment.tenant.clone(),
             limits: Arc::new(limits),
-            asked: announced.and_then(|it| it.asked.clone()),
+            asked: announced.as_ref().and_then(|it| it.asked.clone()),
+            found: announced.map(|it| it.found.clone()).unwrap_or_default(),
         }
     }
 }
