@@ -121,10 +121,9 @@ impl Passes {
         let ask = |file: File| {
             let asked = match &subject.asked {
                 Some(asked) => asked.get(&file).cloned(),
-                None => container
-                    .before(&file)
-                    .cloned()
-                    .or_else(|| cgroup.read(&file).ok().flatten()),
+                None => {
+                    container.before(&file).cloned().or_else(|| cgroup.read(&file).ok().flatten())
+                }
             };
             [asked, plan.get(&file).cloned()].iter().flatten().filter_map(Setting::amount).min()
         };

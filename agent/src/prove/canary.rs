@@ -27,7 +27,7 @@ use super::{
     actor::Scene,
     acts,
     behaviour::{Behaviour, Target},
-    cgroup::Cgroup,
+    cgroup::{self, Cgroup},
     child,
     outcome::Act,
     promise::{self, Promise},
@@ -89,17 +89,17 @@ impl Ground {
         Self(mount.join("bulkhead-canary"))
     }
 
-    /// Makes it, if it is not there.
+    /// Makes it, if it is not there, without what an agent that was killed has left in it.
     pub(crate) fn make(&self) -> std::io::Result<()> {
         match fs::create_dir(&self.0) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => cgroup::clear(&self.0),
+            made => made,
         }
     }
 
     /// Takes it away; false where there was none.
     pub(crate) fn remove(&self) -> std::io::Result<bool> {
-        match fs::remove_dir(&self.0) {
+        match cgroup::clear(&self.0).and_then(|()| fs::remove_dir(&self.0)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             removed => removed.map(|()| true),
         }
@@ -286,6 +286,19 @@ mod tests {
     const RULE: Rule = Rule::Bpf;
     const REFUSED: Act = Act::Done { before: 1, after: 2, errno: 1 };
     const THROUGH: Act = Act::Done { before: 1, after: 2, errno: 0 };
+
+    #[test]
+    fn what_an_agent_that_was_killed_has_left_is_cleared_away() {
+        let mount = tempfile::tempdir().unwrap();
+        let ground = Ground::below(mount.path());
+        assert!(!ground.remove().unwrap(), "there is none yet");
+        ground.make().unwrap();
+        fs::create_dir(ground.0.join("left")).unwrap();
+        ground.make().unwrap();
+        assert!(!ground.0.join("left").exists());
+        fs::create_dir(ground.0.join("left")).unwrap();
+        assert!(ground.remove().unwrap() && !ground.0.exists());
+    }
 
     fn landed(promise: Promise, act: &Act, sightings: &[(Rule, Effect)]) -> Landed {
         judge(RULE, promise, act, sightings).0

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io,
+    io::{self, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread,
@@ -57,18 +57,41 @@ impl Drop for Cgroup {
     }
 }
 
-/// Removes a cgroup of ours. The last process in it may still be on its way out.
+/// Removes the cgroups in a directory of ours, which an agent that was killed has left there with
+/// what was acting in them.
+pub(super) fn clear(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            continue;
+        }
+        match OpenOptions::new().write(true).open(entry.path().join("cgroup.kill")) {
+            Ok(mut kill) => kill.write_all(b"1")?,
+            // It has gone by itself.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        try_remove(&entry.path())?;
+    }
+    Ok(())
+}
+
+/// Removes a cgroup of ours.
 fn remove(path: &Path) {
+    if let Err(error) = try_remove(path) {
+        tracing::warn!("the cgroup {} is left behind: {error}", path.display());
+    }
+}
+
+/// The last process in it may still be on its way out.
+fn try_remove(path: &Path) -> io::Result<()> {
     const PATIENCE: Duration = Duration::from_secs(3);
     let deadline = Instant::now() + PATIENCE;
     loop {
         match fs::remove_dir(path) {
-            Ok(()) => return,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-            Err(error) if Instant::now() > deadline => {
-                tracing::warn!("the cgroup {} is left behind: {error}", path.display());
-                return;
-            }
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
             Err(_) => thread::sleep(Duration::from_millis(5)),
         }
     }
