@@ -1,4 +1,4 @@
-# Python: gunicorn with workers that are forked before, exchanged by SIGHUP.
+# Python: gunicorn with a worker that is forked before, exchanged by SIGHUP.
 . "${0%/*}/lib.sh"
 
 cat > "$work/app.py" <<'PY'
@@ -10,7 +10,7 @@ def app(environ, start):
     return [f"worker {os.getpid()} {libc.getppid()} well\n".encode()]
 PY
 cd "$work"
-gunicorn --workers 2 --bind 127.0.0.1:8000 --pid "$work/pid" --log-file "$work/log" app:app &
+gunicorn --workers 1 --bind 127.0.0.1:8000 --pid "$work/pid" --log-file "$work/log" app:app &
 server=$!
 await curl -fs http://127.0.0.1:8000/
 kill -HUP "$server"

@@ -92,7 +92,7 @@ pub const PROGRAMS: &[Program] = &[
         unseen(
             "node",
             "Node.js",
-            "serves from a cluster of workers, replaces one that died",
+            "serves from a cluster, replaces a worker that died",
             include_str!("../programs/node.sh"),
         ),
         &[refused_where_strict("BH-SYS-001", "an io_uring, which it does without"), JIT],
@@ -109,7 +109,7 @@ pub const PROGRAMS: &[Program] = &[
     unseen(
         "python",
         "Python with gunicorn",
-        "serves from workers forked before, exchanges them by SIGHUP",
+        "serves from a worker forked before, exchanges it by SIGHUP",
         include_str!("../programs/python.sh"),
     ),
     seen(
