@@ -62,7 +62,8 @@ const PROFILES: &str = "
 
 `cargo xtask e2e seccomp` runs these in containers that have the [seccomp profile](seccomp.md) and the
 [AppArmor profile](apparmor.md) of a level, and nothing else of Bulkhead's. Under those of `semi-trusted` each
-does all that it does above.
+does all that it does above. The same file shows that Redis works under a profile that
+`bulkhead profile record` made of it, and that what it never did is refused there.
 
 | program | under `untrusted` |
 |---|---|

@@ -11,6 +11,7 @@
 //! beacon    a container that tells when all reports have arrived
 //! cast      an agent and containers of three tenants, for tests that share them
 //! breakout  what an attacker types, and the rule that answers
+//! in_force  what the kernel holds a container to
 //! evidence  the evidence log, and waiting for what must come into it
 //! programs  the image of ordinary programs
 //! metrics   /metrics, /readyz
@@ -21,6 +22,7 @@ pub mod beacon;
 pub mod breakout;
 pub mod cast;
 pub mod evidence;
+pub mod in_force;
 pub mod metrics;
 pub mod node;
 pub mod pod;

@@ -1,5 +1,5 @@
-//! The levels' seccomp profiles in real containers: in force, refusing what they say, and letting
-//! ordinary programs work, under the levels' AppArmor profiles too; and a profile learned from one of them.
+//! Ordinary programs under the levels' seccomp and AppArmor profiles, and under a profile learned from one
+//! of them.
 
 #[cfg(test)]
 mod tests {
@@ -13,6 +13,7 @@ mod tests {
     use bulkhead_benign::{PROGRAMS, UNDER_PROFILES};
     use bulkhead_e2e::{
         agent::PROGRAM,
+        in_force::{FILTERED, apparmor_of, seccomp_of},
         node::{self, Node},
         pod::{Container, Wish},
         programs,
@@ -23,10 +24,8 @@ mod tests {
     };
 
     const DIRECTORY: &str = "/run/kubelet-seccomp";
-    /// The stricter two; the loosest allows all that they do.
-    const LEVELS: [&str; 2] = ["semi-trusted", "untrusted"];
-    /// What `/proc/PID/status` says of a process with one filter.
-    const FILTERED: [&str; 2] = ["2", "1"];
+    /// The stricter two, each on a runtime; the loosest allows all that they do.
+    const LEVELS: [(&str, &str); 2] = [("semi-trusted", "runc"), ("untrusted", "crun")];
 
     fn prepare(node: &Node) {
         static PREPARED: OnceLock<()> = OnceLock::new();
@@ -42,17 +41,12 @@ mod tests {
         format!("{DIRECTORY}/bulkhead/{level}.json")
     }
 
-    fn start(seccomp: &str, apparmor: &str, wish: Wish<'_>) -> Container {
-        let profiles = ["--seccomp", seccomp, "--apparmor", apparmor];
-        let options = [&profiles[..], wish.options].concat();
-        Container::start(wish.with(&options)).unwrap()
-    }
-
     /// A container with the programs.
-    fn with_programs(seccomp: &str, apparmor: &str, pod: &str) -> Container {
+    fn with_programs(seccomp: &str, apparmor: &str, pod: &str, runtime: &str) -> Container {
         let options = programs::options().unwrap();
-        let options = options.each_ref().map(String::as_str);
-        start(seccomp, apparmor, Wish::new("programs", pod, "runc").with(&options))
+        let profiles = ["--seccomp", seccomp, "--apparmor", apparmor];
+        let options = [&options.each_ref().map(String::as_str), &profiles[..]].concat();
+        Container::start(Wish::new("programs", pod, runtime).with(&options)).unwrap()
     }
 
     /// Containers with the programs, one of each level, under both profiles of theirs.
@@ -60,57 +54,15 @@ mod tests {
         static STANDS: OnceLock<[Container; 2]> = OnceLock::new();
         prepare(node);
         STANDS.get_or_init(|| {
-            LEVELS.map(|level| {
+            LEVELS.map(|(level, runtime)| {
                 let apparmor = format!("bulkhead-{level}");
-                let container = with_programs(&of_level(level), &apparmor, level);
-                let label = format!("/proc/{}/attr/apparmor/current", container.pid);
-                let label = std::fs::read_to_string(label).unwrap();
-                assert_eq!(label.trim(), format!("{apparmor} (enforce)"));
-                assert_eq!(in_force(container.pid), FILTERED);
+                let container = with_programs(&of_level(level), &apparmor, level, runtime);
+                assert_eq!(seccomp_of(&container).unwrap(), FILTERED, "{level}");
+                let label = format!("{apparmor} (enforce)");
+                assert_eq!(apparmor_of(&container).unwrap(), label);
                 container
             })
         })
-    }
-
-    /// Seccomp mode and number of filters of a process, as the kernel has them.
-    fn in_force(pid: u32) -> [String; 2] {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        ["Seccomp:", "Seccomp_filters:"].map(|name| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-            line.trim().to_owned()
-        })
-    }
-
-    #[test]
-    fn each_level_s_profile_is_in_force_and_refuses_what_it_says() {
-        let Some(node) = Node::claim("seccomp profiles") else { return };
-        prepare(&node);
-        // From what the loosest refuses to what only the strictest does.
-        let lines = [
-            "unshare -U true",
-            "mount -t tmpfs x /tmp",
-            "mknod /tmp/x c 1 3",
-            "chroot / true",
-            "ping -c1 127.0.0.1",
-        ]
-        .map(str::to_owned);
-        for runtime in ["runc", "crun"] {
-            for (level, refused) in [("trusted", 2), ("semi-trusted", 3), ("untrusted", 5)] {
-                let wish = Wish::new(level, runtime, runtime);
-                let container = start(&of_level(level), "unconfined", wish);
-                assert_eq!(in_force(container.pid), FILTERED, "{runtime} {level}");
-                let ended = container.each(&lines).unwrap();
-                for (number, (line, ended)) in lines.iter().zip(&ended).enumerate() {
-                    assert_eq!(
-                        !ended.well(),
-                        number < refused,
-                        "{runtime} {level} {line}: {ended:?}"
-                    );
-                }
-                assert!(container.sh("mkfifo /tmp/f && ls / | wc -l").unwrap().well());
-                container.remove().unwrap();
-            }
-        }
     }
 
     fn line_of(name: &str) -> String {
@@ -154,7 +106,7 @@ mod tests {
     fn a_profile_learned_from_a_program_lets_it_work_and_refuses_what_it_never_did() {
         let Some(node) = Node::claim("a learned profile") else { return };
         prepare(&node);
-        let model = with_programs(&of_level("semi-trusted"), "unconfined", "model");
+        let model = with_programs(&of_level("semi-trusted"), "unconfined", "model", "runc");
         let learned = "/tmp/learned.json";
         let mut recorder = Command::new(PROGRAM)
             .args(["profile", "record", "--container", &model.id, "--for", "10m", "-o", learned])
@@ -171,8 +123,8 @@ mod tests {
         let said: Vec<String> = said.map(Result::unwrap).collect();
         assert!(recorder.wait().unwrap().success(), "{said:#?}");
 
-        let copy = with_programs(learned, "unconfined", "copy");
-        assert_eq!(in_force(copy.pid), FILTERED);
+        let copy = with_programs(learned, "unconfined", "copy", "runc");
+        assert_eq!(seccomp_of(&copy).unwrap(), FILTERED);
         let ended = copy.sh(&work).unwrap();
         assert!(ended.well(), "{}", ended.said);
         for never in ["mkfifo /tmp/f", "chroot / true", "strace true"] {
