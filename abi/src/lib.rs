@@ -9,6 +9,7 @@ mod count;
 pub mod grants;
 mod identity;
 mod level;
+mod lineage;
 mod offsets;
 mod record;
 mod recorded;
@@ -24,6 +25,7 @@ pub use identity::{
 pub use level::{
     CANARY_SLOT, LevelTable, MAX_LEVELS, NOT_A_WORKLOAD_SLOT, PENDING_SLOT, WATCH_SLOT,
 };
+pub use lineage::{ARGUMENTS_LEN, Ancestor, Executed, Lineage, NEAREST, Told, lineage_flag};
 pub use offsets::{ABSENT, OFFSETS, Offset};
 pub use record::{
     CgroupGone, CgroupMade, File, Header, Kind, Lone, OnFile, OnTask, PATH_LEN, Party, party_flag,

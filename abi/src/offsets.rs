@@ -63,6 +63,8 @@ macro_rules! kernel_offsets {
             KN_ID: "kernfs_node", "id", required;
             KN_NAME: "kernfs_node", "name", required;
             MM_EXE: "mm_struct", "exe_file", required;
+            MM_ARG_START: "mm_struct", "arg_start", required;
+            MM_ARG_END: "mm_struct", "arg_end", required;
             FILE_MODE: "file", "f_mode", required;
             FILE_FLAGS: "file", "f_flags", required;
             FILE_INODE: "file", "f_inode", required;

@@ -18,6 +18,8 @@ byte_enum! {
         CgroupMade = 10 => "cgroup-made",
         /// [`CgroupGone`].
         CgroupGone = 11 => "cgroup-gone",
+        /// [`crate::Executed`].
+        Executed = 12 => "executed",
     }
 }
 

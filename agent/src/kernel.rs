@@ -5,6 +5,7 @@
 //! hooks                which hook serves which rules, and what stands in where it is missing
 //! ladder               what each hook and rule can really do here, and why
 //! attach               the best program for each hook, and the account of it
+//! lineage              the programs of lineages, which may be missing
 //! load                 the object into the kernel
 //! guard                the loaded programs and their maps
 //! pins, version        what outlives the agent, and which build of it is which
@@ -24,6 +25,7 @@ mod coverage;
 mod guard;
 mod hooks;
 mod ladder;
+mod lineage;
 mod links;
 mod load;
 mod memory;

@@ -6,6 +6,7 @@
 //! settings    the configuration file: read, watched, kept when the new one is bad
 //! node        this machine: privileges, the one instance, the cgroup tree, clocks
 //! workloads   which container each cgroup is, and whose
+//! lineage     which programs the processes of containers run
 //! respond     containers that are frozen, and what they were doing
 //! runtime     the plugin of the container runtime: limits and names before a container is made
 //! enforce     limits held by cgroup files; pressure, and who causes it
@@ -27,6 +28,7 @@ mod commands;
 mod control;
 mod enforce;
 mod kernel;
+mod lineage;
 mod node;
 mod notify;
 mod profiles;

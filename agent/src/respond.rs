@@ -14,6 +14,7 @@ mod capture;
 mod freezer;
 pub(crate) mod inspect;
 mod memory;
+mod reader;
 mod tell;
 
 use std::{
@@ -40,7 +41,9 @@ use crate::{
     workloads::{Listed, Workloads},
 };
 
-pub(crate) use self::{freezer::State, memory::MemoryError, tell::failed};
+pub(crate) use self::{
+    capture::members, freezer::State, memory::MemoryError, reader::Reader, tell::failed,
+};
 
 /// How long a container may take to stand still before that is told as a failure.
 const PATIENCE: Duration = Duration::from_secs(2);

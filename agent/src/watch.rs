@@ -103,11 +103,13 @@ pub(crate) fn to_event(bytes: &[u8], context: &Context<'_>) -> (Event, Option<Ac
         |part| (Event::new(Timestamp::now(), context.node, Kind::Malformed(part)), None);
     match decode::decode(bytes) {
         Ok(Record::Act(act)) => (Event::of_act(&act, context), Some(act.key())),
-        Ok(Record::CgroupMade(_) | Record::CgroupGone(_)) => malformed(Malformed {
-            reason: "wrong_ring",
-            message: "a lifecycle record came through the ring of verdicts".to_owned(),
-            length: bytes.len(),
-        }),
+        Ok(Record::CgroupMade(_) | Record::CgroupGone(_) | Record::Executed(_)) => {
+            malformed(Malformed {
+                reason: "wrong_ring",
+                message: "a lifecycle record came through the ring of verdicts".to_owned(),
+                length: bytes.len(),
+            })
+        }
         Err(error) => malformed(Malformed::new(&error, bytes.len())),
     }
 }

@@ -23,7 +23,8 @@ macro_rules! programs {
             #[unsafe(no_mangle)]
             #[unsafe(link_section = $lsm_section)]
             fn $lsm(context: *mut core::ffi::c_void) -> i32 {
-                $decide($crate::kernel::Arguments(context), bulkhead_abi::Rung::Lsm)
+                let answer = $decide($crate::kernel::Arguments(context), bulkhead_abi::Rung::Lsm);
+                $crate::settle::plain(answer)
             }
 
             #[unsafe(no_mangle)]

@@ -10,6 +10,7 @@ use aya_ebpf::{Global, helpers};
 use bulkhead_guard::capabilities::Credentials;
 
 mod files;
+mod processes;
 mod sockets;
 
 pub use files::*;

@@ -11,6 +11,7 @@ use bulkhead_guard::{cgroups, setup};
 use crate::{
     actor::{self, Actor},
     kernel::{self, Arguments, Cgroup, Object, Task, TaskAddress},
+    lineage,
     maps::{
         CGROUPS, GRANTS, LIFECYCLE, NAMESPACES, SCOPES, STATE, STATE_LIFECYCLE_LOST, STATE_MOVED,
         STATE_OVERFLOW, TASKS, entry_of, entry_or_host, namespace_entry,
@@ -126,8 +127,12 @@ fn tp_sched_process_exec(context: *mut core::ffi::c_void) -> i32 {
                 still_where_placed: mark.placed_in == task.mount_namespace(),
                 on_the_node: current_is_host(),
             };
-            mark.state = setup::executed(actor::state_of(task), exec) as u32;
+            let before = actor::state_of(task);
+            mark.state = setup::executed(before, exec) as u32;
             mark.memory = task.memory();
+            if matches!(before, TaskState::Setup) && mark.state == TaskState::Workload as u32 {
+                lineage::entered(task);
+            }
         }
         None => {
             if current_is_host() {
@@ -144,7 +149,7 @@ fn tp_sched_process_exec(context: *mut core::ffi::c_void) -> i32 {
 #[repr(C)]
 pub struct IteratorContext {
     meta: *const core::ffi::c_void,
-    task: Object,
+    pub task: Object,
 }
 
 /// Marks every task that already runs in a workload's cgroup, once, when the agent starts: a task

@@ -23,6 +23,7 @@ mod generation;
 mod hooks;
 mod kernel;
 mod lifecycle;
+mod lineage;
 mod maps;
 mod record;
 mod recorder;

@@ -140,6 +140,8 @@ pub const STATE_CANARY: u32 = 2;
 pub const STATE_MOVED: u32 = 3;
 /// [`STATE`]: the number of the programs that lead; see `generation.rs`.
 pub const STATE_GENERATION: u32 = 7;
+/// [`STATE`]: executed programs whose records found no room.
+pub const STATE_EXECUTED_LOST: u32 = 6;
 
 /// Task storage, as a BTF map definition; aya-ebpf has no type for it yet.
 #[repr(C)]
@@ -155,7 +157,7 @@ pub struct TaskStorage<T> {
 unsafe impl<T> Sync for TaskStorage<T> {}
 
 impl<T> TaskStorage<T> {
-    const fn new() -> Self {
+    pub const fn new() -> Self {
         Self {
             r#type: core::ptr::null(),
             key: core::ptr::null(),

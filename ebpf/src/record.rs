@@ -287,7 +287,7 @@ struct PathWriter {
 /// Writes the path of `dentry` inside its file system at the end of `buffer`. Returns where it
 /// begins and whether something was cut off.
 #[inline(always)]
-unsafe fn write_path(buffer: *mut u8, dentry: u64) -> (u16, bool) {
+pub unsafe fn write_path(buffer: *mut u8, dentry: u64) -> (u16, bool) {
     let mut writer =
         PathWriter { buffer, dentry, position: PATH_LEN as u32, whole: false, shortened: false };
     // The verifier looks at the step once; unrolled, it would look at every sum of name lengths.

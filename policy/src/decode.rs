@@ -6,7 +6,7 @@
 
 use bulkhead_abi as abi;
 use bulkhead_abi::{Effect, Kind, Phase, Relation, Rule, Rung, Verdict};
-use zerocopy::{FromBytes, Immutable, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, KnownLayout};
 
 /// One record whose every field holds what its type promises.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub enum Record {
     CgroupMade(abi::CgroupMade),
     /// A cgroup was removed.
     CgroupGone(abi::CgroupGone),
+    /// A workload's process has executed a program. The offset of its path has been checked.
+    Executed(Box<abi::Executed>),
 }
 
 /// A match of a guard rule: what was decided, who acted, and on what.
@@ -28,6 +30,8 @@ pub struct Act {
     pub actor: abi::Party,
     /// On what.
     pub target: Target,
+    /// From which processes the actor comes. Zero where the record has none.
+    pub lineage: abi::Lineage,
 }
 
 impl Act {
@@ -144,20 +148,27 @@ pub fn decode(bytes: &[u8]) -> Result<Record, DecodeError> {
     Ok(match kind {
         Kind::Lone => {
             let record: abi::Lone = read(kind.as_str(), bytes)?;
-            act(&header, record.actor, Target::None)?
+            act(&header, record.actor, Target::None, lineage::<abi::Lone>(bytes))?
         }
         Kind::OnTask => {
             let record: abi::OnTask = read(kind.as_str(), bytes)?;
             check_path("target", record.target.path_start)?;
-            act(&header, record.actor, Target::Task(record.target))?
+            let lineage = lineage::<abi::OnTask>(bytes);
+            act(&header, record.actor, Target::Task(record.target), lineage)?
         }
         Kind::OnFile => {
             let record: abi::OnFile = read(kind.as_str(), bytes)?;
             check_path("target", record.target.path_start)?;
-            act(&header, record.actor, Target::File(record.target))?
+            let lineage = lineage::<abi::OnFile>(bytes);
+            act(&header, record.actor, Target::File(record.target), lineage)?
         }
         Kind::CgroupMade => Record::CgroupMade(read(kind.as_str(), bytes)?),
         Kind::CgroupGone => Record::CgroupGone(read(kind.as_str(), bytes)?),
+        Kind::Executed => {
+            let record: abi::Executed = read(kind.as_str(), bytes)?;
+            check_path("program", record.path_start)?;
+            Record::Executed(Box::new(record))
+        }
     })
 }
 
@@ -171,10 +182,24 @@ pub fn zero_filled(buffer: &[u8]) -> &[u8] {
     buffer.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
-fn act(header: &abi::Header, actor: abi::Party, target: Target) -> Result<Record, DecodeError> {
+/// What stands behind an act of this type. Records of an older kernel side have nothing there.
+fn lineage<T>(bytes: &[u8]) -> abi::Lineage {
+    let behind = bytes.get(size_of::<T>()..).unwrap_or_default();
+    match abi::Lineage::read_from_prefix(behind) {
+        Ok((lineage, _rest)) => lineage,
+        Err(_too_short) => abi::Lineage::new_zeroed(),
+    }
+}
+
+fn act(
+    header: &abi::Header,
+    actor: abi::Party,
+    target: Target,
+    lineage: abi::Lineage,
+) -> Result<Record, DecodeError> {
     let decision = decision(header)?;
     check_path("actor", actor.path_start)?;
-    Ok(Record::Act(Box::new(Act { decision, actor, target })))
+    Ok(Record::Act(Box::new(Act { decision, actor, target, lineage })))
 }
 
 fn decision(header: &abi::Header) -> Result<Decision, DecodeError> {

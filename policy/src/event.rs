@@ -6,6 +6,7 @@
 mod control;
 mod file;
 mod line;
+mod lineage;
 mod names;
 mod operation;
 mod party;
@@ -24,6 +25,7 @@ use self::file::device;
 pub use self::{
     control::ControlChange,
     file::{File, FileOwner},
+    lineage::{Lineage, Origin, Step},
     names::{Container, Names, Nobody, Owner, Pod},
     operation::{Argument, Operation},
     party::{Attribution, Binary, Parent, Party, Process},
@@ -118,6 +120,8 @@ pub struct Act {
     pub syscall: Option<Syscall>,
     /// Who.
     pub actor: Party,
+    /// From which processes of its container the actor comes.
+    pub lineage: Lineage,
     /// On what; absent where the act is on the kernel or the node as a whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
@@ -234,6 +238,7 @@ impl Event {
                 .syscall
                 .map(|number| Syscall::new(number, decision.compat, context.architecture)),
             actor: Party::new(&act.actor, context.names),
+            lineage: Lineage::new(&act.actor, &act.lineage, context.names),
             target: Target::new(&act.target, context.names),
         }));
         Self::new(wall_clock(context.boot, decision.time), context.node, kind)

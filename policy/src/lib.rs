@@ -14,6 +14,7 @@ mod everyday;
 pub mod exception;
 pub mod level;
 pub mod limits;
+pub mod lineage;
 pub mod policy;
 pub mod pressure;
 mod resolve;

@@ -44,6 +44,9 @@ pub(super) fn print(ladder: &Ladder, out: &mut impl Write) -> std::io::Result<()
         [State::Enforcing, State::Observing, State::Blind].map(|state| ladder.count(state));
     writeln!(out)?;
     writeln!(out, "{enforcing} rules can refuse, {observing} can only see, {blind} cannot see.")?;
+    for lack in ladder.lineage.lacks() {
+        writeln!(out, "Note: {lack}.")?;
+    }
     for advice in &ladder.advice {
         writeln!(out, "To get more: {advice}.")?;
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     hooks::HOOKS,
     ladder::{HookStatus, Ladder, RuleStatus, State},
+    lineage::LineageStatus,
 };
 
 /// Room for the text, in pieces, so that none is large on the stack.
@@ -48,6 +49,7 @@ struct Account {
     hooks: Vec<(String, u8, String)>,
     /// Rule, state, rung, why.
     rules: Vec<(u16, u8, u8, String)>,
+    lineage: LineageStatus,
 }
 
 /// Keeps the ladder in a map pinned in `directory`.
@@ -103,6 +105,7 @@ impl Account {
                     (rule.number as u16, rule.state as u8, rule.rung as u8, rule.why.clone())
                 })
                 .collect(),
+            lineage: ladder.lineage.clone(),
         }
     }
 
@@ -126,6 +129,7 @@ impl Account {
             kernel: self.kernel,
             active_lsm: self.active_lsm,
             advice: self.advice,
+            lineage: self.lineage,
         })
     }
 }
@@ -152,6 +156,7 @@ mod tests {
             advice: vec!["change it".into()],
             rules: vec![rule],
             hooks: vec![HookStatus { hook: "bpf", rung, why }],
+            lineage: LineageStatus { births: "no tracepoint".into(), ..Default::default() },
         };
         let text = serde_json::to_vec(&Account::of(&ladder)).unwrap();
         let again = serde_json::from_slice::<Account>(&text).unwrap().ladder().unwrap();
@@ -160,8 +165,8 @@ mod tests {
 
     #[test]
     fn an_account_of_other_rules_is_refused() {
-        let account =
-            r#"{"kernel":"k","active_lsm":null,"advice":[],"hooks":[["gone",0,""]],"rules":[]}"#;
+        let account = r#"{"kernel":"k","active_lsm":null,"advice":[],"hooks":[["gone",0,""]],"rules":[],
+                "lineage":{"births":"","programs":"","running":""}}"#;
         assert!(serde_json::from_str::<Account>(account).unwrap().ladder().is_none());
     }
 }

@@ -17,6 +17,7 @@ use super::{
     cgroup_link,
     hooks::{By, CGROUP_RULES, HOOKS, Hook, SUBSTITUTES},
     ladder::{HookStatus, Ladder, RuleStatus, State, state_of},
+    lineage,
     links::{Links, let_go},
 };
 use crate::node::cgroupfs::CgroupTree;
@@ -31,11 +32,21 @@ pub(super) fn attach_tracepoint(
     name: &str,
     btf: &AyaBtf,
 ) -> Result<FdLink, ProgramError> {
+    attach_tracepoint_to(ebpf, name, name, btf)
+}
+
+/// Attaches the program `tp_NAME` to a tracepoint of another name.
+pub(super) fn attach_tracepoint_to(
+    ebpf: &mut Ebpf,
+    name: &str,
+    tracepoint: &str,
+    btf: &AyaBtf,
+) -> Result<FdLink, ProgramError> {
     let program: &mut BtfTracePoint = ebpf
         .program_mut(&format!("tp_{name}"))
         .ok_or(ProgramError::NotLoaded)
         .and_then(TryInto::try_into)?;
-    program.load(name, btf)?;
+    program.load(tracepoint, btf)?;
     let id = program.attach()?;
     Ok(program.take_link(id)?.into())
 }
@@ -117,7 +128,8 @@ pub(super) fn attach_hooks(
         .map(|rule| rule_status(*rule, &hooks, ebpf, kernel_btf, &mut stand_ins))
         .collect();
     let advice = advice(&lsm, &fentry, active_lsm.as_deref());
-    Ladder { kernel: kernel_release(), active_lsm, advice, rules, hooks }
+    let lineage = lineage::attach(ebpf, kernel_btf, links);
+    Ladder { kernel: kernel_release(), active_lsm, advice, rules, hooks, lineage }
 }
 
 fn attach_hook(
@@ -229,7 +241,7 @@ fn kernel_release() -> String {
 }
 
 /// One line of an error of aya's: the kernel's answer and the verifier's last word.
-fn brief(error: &ProgramError) -> String {
+pub(super) fn brief(error: &ProgramError) -> String {
     match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();

@@ -17,6 +17,7 @@ use bulkhead_policy::sensitive;
 use super::{
     KnownTenant, LoadError, LossKey, Records, Verdicts,
     ladder::Ladder,
+    lineage,
     links::Links,
     load::{self, Loaded, Maps, Placement},
     memory::ToldLosses,
@@ -32,6 +33,7 @@ pub(crate) const NO_CONTAINER: u64 = 0;
 // Indexes of the state map (ebpf/src/maps.rs).
 const STATE_OVERFLOW: u32 = 0;
 const STATE_LIFECYCLE_LOST: u32 = 1;
+const STATE_EXECUTED_LOST: u32 = 6;
 
 /// A map that could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +70,7 @@ pub(crate) struct Guard {
     acts: HashMap<MapData, ActKey, Repeats>,
     events: Option<Verdicts>,
     lifecycle: Option<Records>,
+    executed: Option<Records>,
     ladder: Ladder,
 }
 
@@ -88,6 +91,7 @@ impl Guard {
         let events: RingBuf<_> = maps.take("EVENTS")?;
         let critical: RingBuf<_> = maps.take("CRITICAL")?;
         let lifecycle: RingBuf<_> = maps.take("LIFECYCLE")?;
+        let executed: RingBuf<_> = maps.take("EXECUTED")?;
         let mut guard = Self {
             hold,
             cgroups: maps.take("CGROUPS")?,
@@ -101,6 +105,7 @@ impl Guard {
             state,
             events: Some(Verdicts::new(critical, events)),
             lifecycle: Some(Records::new(lifecycle)),
+            executed: Some(Records::new(executed)),
             ladder,
         };
         guard.write_sensitive_files().map_err(LoadError::Sensitive)?;
@@ -136,6 +141,16 @@ impl Guard {
     /// The ring of cgroups made and removed; the second call has none.
     pub(crate) fn take_lifecycle(&mut self) -> Option<Records> {
         self.lifecycle.take()
+    }
+
+    /// The ring of executed programs; the second call has none.
+    pub(crate) fn take_executed(&mut self) -> Option<Records> {
+        self.executed.take()
+    }
+
+    /// Executed programs whose records found no room.
+    pub(crate) fn executed_lost(&self) -> Result<u64, MapError> {
+        self.state.get(&STATE_EXECUTED_LOST, 0).map_err(map_error("read the state"))
     }
 
     /// Says whose a cgroup is.
@@ -268,12 +283,17 @@ impl Guard {
         self.state.set(STATE_OVERFLOW, 1, 0).map_err(map_error("set the state"))
     }
 
-    /// Marks the tasks that already run in workloads' cgroups.
+    /// Marks the tasks that already run in workloads' cgroups, and looks where they come from.
     pub(crate) fn adopt(&mut self) -> Result<(), LoadError> {
-        match &mut self.hold {
-            Hold::Process { ebpf, .. } => load::run_adoption(ebpf),
-            Hold::Pinned(succession) => load::read_adoption(&succession.adoption()),
+        let with_lineages = self.ladder.lineage.running.is_empty();
+        let iterators = [(load::ADOPTION, true), (lineage::ADOPTION, with_lineages)];
+        for (name, _) in iterators.into_iter().filter(|(_, loaded)| *loaded) {
+            match &mut self.hold {
+                Hold::Process { ebpf, .. } => load::run_adoption(ebpf, name)?,
+                Hold::Pinned(succession) => load::read_adoption(&succession.iterator(name))?,
+            }
         }
+        Ok(())
     }
 }
 

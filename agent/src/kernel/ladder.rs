@@ -3,6 +3,8 @@
 use bulkhead_abi::{Rule, Rung};
 use serde::{Serialize, Serializer};
 
+use super::lineage::LineageStatus;
+
 /// What a rule can do here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -77,6 +79,8 @@ pub(crate) struct Ladder {
     pub rules: Vec<RuleStatus>,
     /// Each hook.
     pub hooks: Vec<HookStatus>,
+    /// What lineages lack.
+    pub lineage: LineageStatus,
 }
 
 impl Ladder {

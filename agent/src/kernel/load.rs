@@ -148,7 +148,7 @@ pub(super) fn load(placement: &Placement) -> Result<Loaded, LoadError> {
     let mut maps = Maps::of(&mut ebpf);
     let mut state = maps.take("STATE")?;
     let ladder = attach_hooks(&mut ebpf, &btf, &kernel_btf, &mut state, &mut links);
-    load_adoption(&mut ebpf, &kernel_btf).map_err(|source| LoadError::Program {
+    load_adoption(&mut ebpf, ADOPTION, &kernel_btf).map_err(|source| LoadError::Program {
         program: "iter/task".to_owned(),
         source: Box::new(source),
     })?;
@@ -212,14 +212,14 @@ pub(super) fn load_object(btf: &Btf, placement: &Placement) -> Result<Ebpf, Load
     loader.load(OBJECT).map_err(|source| LoadError::Object(Box::new(source)))
 }
 
-/// Runs the iterator that marks running tasks once.
-pub(super) fn run_adoption(ebpf: &mut Ebpf) -> Result<(), LoadError> {
+/// Runs an iterator over the running tasks once.
+pub(super) fn run_adoption(ebpf: &mut Ebpf, name: &str) -> Result<(), LoadError> {
     let refused = |source: ProgramError| LoadError::Program {
         program: "iter/task".to_owned(),
         source: Box::new(source),
     };
     let program: &mut Iter = ebpf
-        .program_mut(ADOPTION)
+        .program_mut(name)
         .ok_or(ProgramError::NotLoaded)
         .and_then(TryInto::try_into)
         .map_err(refused)?;
@@ -238,14 +238,18 @@ pub(super) fn read_adoption(path: &Path) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Holds the iterator as a link, so that it can be pinned.
-pub(super) fn hold_adoption(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), LoadError> {
+/// Holds an iterator as a link, so that it can be pinned.
+pub(super) fn hold_adoption(
+    ebpf: &mut Ebpf,
+    name: &str,
+    links: &mut Links,
+) -> Result<(), LoadError> {
     let refused = |source: ProgramError| LoadError::Program {
         program: "iter/task".to_owned(),
         source: Box::new(source),
     };
     let program: &mut Iter = ebpf
-        .program_mut(ADOPTION)
+        .program_mut(name)
         .ok_or(ProgramError::NotLoaded)
         .and_then(TryInto::try_into)
         .map_err(refused)?;
@@ -253,12 +257,12 @@ pub(super) fn hold_adoption(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), Lo
     let link = program.take_link(id).map_err(refused)?;
     let link: FdLink =
         link.try_into().map_err(|error: LinkError| LoadError::Adopt(io::Error::other(error)))?;
-    links.hold(ADOPTION, link);
+    links.hold(name, link);
     Ok(())
 }
 
-pub(super) fn load_adoption(ebpf: &mut Ebpf, btf: &AyaBtf) -> Result<(), ProgramError> {
+pub(super) fn load_adoption(ebpf: &mut Ebpf, name: &str, btf: &AyaBtf) -> Result<(), ProgramError> {
     let program: &mut Iter =
-        ebpf.program_mut(ADOPTION).ok_or(ProgramError::NotLoaded).and_then(TryInto::try_into)?;
+        ebpf.program_mut(name).ok_or(ProgramError::NotLoaded).and_then(TryInto::try_into)?;
     program.load("task", btf)
 }

@@ -17,7 +17,9 @@ use super::{
     btf::{Btf, VMLINUX},
     guard::{MapError, map_error},
     links::Links,
-    load::{LIFECYCLE, LoadError, Maps, Placement, load_adoption, load_object, run_adoption},
+    load::{
+        ADOPTION, LIFECYCLE, LoadError, Maps, Placement, load_adoption, load_object, run_adoption,
+    },
 };
 
 /// The program that counts. It goes last: nobody counts before it is said whose calls.
@@ -96,9 +98,9 @@ impl Recorder {
             _ebpf: ebpf,
         };
         recorder.say_whose(cgroups, watched).map_err(LoadError::Recorder)?;
-        load_adoption(&mut recorder._ebpf, &kernel_btf)
+        load_adoption(&mut recorder._ebpf, ADOPTION, &kernel_btf)
             .map_err(|source| refused("iter/task", source))?;
-        run_adoption(&mut recorder._ebpf)?;
+        run_adoption(&mut recorder._ebpf, ADOPTION)?;
         let link = attach_tracepoint(&mut recorder._ebpf, COUNTS, &kernel_btf)
             .map_err(|source| refused(COUNTS, source))?;
         recorder._links.hold(COUNTS, link);

@@ -21,6 +21,7 @@ use super::{
     Guard, LoadError, MapError, Records, account,
     guard::{Hold, OBJECT, map_error},
     ladder::Ladder,
+    lineage,
     load::{self, Loaded, Maps, Placement},
     memory::Memory,
     pins::{self, Pins, Programs},
@@ -66,9 +67,9 @@ pub(crate) struct Succeeded {
 }
 
 impl Succession {
-    /// The file of the iterator that marks running tasks.
-    pub(super) fn adoption(&self) -> PathBuf {
-        self.directory.join(load::ADOPTION)
+    /// The file of an iterator.
+    pub(super) fn iterator(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
     }
 }
 
@@ -138,7 +139,8 @@ impl Guard {
         let memory = Memory::open(&pins.maps())?;
         let succession = Succession { pins, number, start, directory, files, memory, leads: false };
         let Loaded { mut ebpf, maps, state, mut links, ladder } = load::load(&placement)?;
-        load::hold_adoption(&mut ebpf, &mut links)?;
+        load::hold_adoption(&mut ebpf, load::ADOPTION, &mut links)?;
+        lineage::hold(&ladder.lineage, &mut ebpf, &mut links)?;
         links.pin(&succession.directory)?;
         account::keep(&ladder, &succession.directory)?;
         Self::assemble(maps, state, ladder, Hold::Pinned(Box::new(succession)))

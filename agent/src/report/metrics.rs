@@ -49,6 +49,7 @@ pub(crate) struct Metrics {
     unattributed: IntGauge,
     responses: IntCounterVec,
     frozen: IntGaugeVec,
+    programs_lost: IntCounter,
     tenants_folded: IntGauge,
     exceptions: IntGaugeVec,
     drift: IntGaugeVec,
@@ -170,6 +171,10 @@ impl Metrics {
                 "Containers that the agent has frozen and nobody has thawed.",
                 &["tenant"],
             )?,
+            programs_lost: new.counter(
+                "bulkhead_programs_lost_total",
+                "Executed programs whose records found no room: their command lines are not told.",
+            )?,
             tenants_folded: new.gauge(
                 "bulkhead_metrics_tenants_folded",
                 "Tenants that share the tenant label `_other`.",
@@ -245,6 +250,11 @@ impl Metrics {
                 self.canaries.with_label_values(&[behaviour, result]).inc_by(0);
             }
         }
+    }
+
+    /// Records of executed programs found no room.
+    pub(crate) fn programs_lost(&self, more: u64) {
+        self.programs_lost.inc_by(more);
     }
 
     /// How many containers of each tenant stand still.

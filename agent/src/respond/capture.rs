@@ -5,7 +5,6 @@
 //! ```
 
 mod document;
-mod reader;
 mod store;
 
 use std::{
@@ -22,6 +21,7 @@ use bulkhead_policy::event::{CaptureFile, Response, Text};
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedSender;
 
+pub(crate) use self::document::members;
 use self::{document::Document, store::Store};
 use super::{Outcome, freezer};
 use crate::workloads::{Listed, Workloads};

@@ -6,6 +6,7 @@
 mod binary;
 mod bounded;
 mod descriptors;
+mod image;
 mod process;
 mod sockets;
 
@@ -14,6 +15,7 @@ use std::{
     process::ExitCode,
 };
 
+pub(crate) use self::image::RunningImage;
 use self::{binary::Binaries, sockets::Sockets};
 
 /// The command that starts it.
@@ -26,6 +28,10 @@ pub(super) enum Depth {
     Full,
     /// Nothing that touches its memory or its program, which somebody else may have to bring.
     WithoutMemory,
+    /// Its program and its command line.
+    Image,
+    /// Its program alone.
+    ImageWithoutMemory,
 }
 
 impl Depth {
@@ -33,11 +39,15 @@ impl Depth {
         match self {
             Self::Full => "full",
             Self::WithoutMemory => "without-memory",
+            Self::Image => "image",
+            Self::ImageWithoutMemory => "image-without-memory",
         }
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Full, Self::WithoutMemory].into_iter().find(|depth| depth.as_str() == word)
+        [Self::Full, Self::WithoutMemory, Self::Image, Self::ImageWithoutMemory]
+            .into_iter()
+            .find(|depth| depth.as_str() == word)
     }
 }
 
@@ -57,8 +67,14 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
         let (pid, depth) = line.split_once(' ').unwrap_or((&line, ""));
         let question = pid.parse().ok().zip(Depth::parse(depth));
         let (pid, depth) = question.ok_or_else(|| anyhow::anyhow!("no question: {line:?}"))?;
-        let told = process::read(pid, depth, &mut known);
-        serde_json::to_writer(&mut out, &told)?;
+        match depth {
+            Depth::Image | Depth::ImageWithoutMemory => {
+                serde_json::to_writer(&mut out, &image::read(pid, depth == Depth::Image))?;
+            }
+            Depth::Full | Depth::WithoutMemory => {
+                serde_json::to_writer(&mut out, &process::read(pid, depth, &mut known))?;
+            }
+        }
         out.write_all(b"\n")?;
         out.flush()?;
     }

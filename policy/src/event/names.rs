@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Text;
+use crate::lineage::{Entry, Image, ProcessKey};
 
 /// What the agent knows about the numbers in a record. The whole of the workload table that an
 /// event needs, so that recorded records can be replayed with names from anywhere.
@@ -16,6 +17,14 @@ pub trait Names {
     /// Whose this container's cgroup has turned out to be, where the record was made before
     /// anybody knew.
     fn owner(&self, _cgroup: u64) -> Option<Owner<'_>> {
+        None
+    }
+    /// The program that a process of this container executed.
+    fn image(&self, _container: u64, _process: ProcessKey) -> Option<&Image> {
+        None
+    }
+    /// How a process came into this container.
+    fn entry(&self, _container: u64, _process: ProcessKey) -> Option<Entry> {
         None
     }
 }

@@ -54,6 +54,12 @@ impl Event {
         self.at("actor.process.setup").and_then(Value::as_bool) == Some(true)
     }
 
+    /// What is at a path of keys; null where nothing is.
+    #[must_use]
+    pub fn value(&self, path: &str) -> &Value {
+        self.at(path).unwrap_or(&Value::Null)
+    }
+
     fn at(&self, path: &str) -> Option<&Value> {
         path.split('.').try_fold(&self.0, |value, key| value.get(key))
     }

@@ -6,6 +6,7 @@ mod calls;
 mod canary;
 mod exceptions;
 mod hardening;
+mod lineages;
 mod notices;
 mod profiles;
 mod responses;
@@ -36,6 +37,7 @@ use super::standing::Standing;
 use crate::{
     control::{self, Question},
     kernel::{Guard, NO_CONTAINER, Records, State},
+    lineage::Lineages,
     node::{clock, vantage::Vantage},
     prove::Canary,
     report::{
@@ -74,6 +76,7 @@ pub(super) struct Service {
     door: Door,
     responder: Responder,
     hardening: Hardening,
+    lineages: Lineages,
     profiles: ProfileThread,
     losses: Losses,
     verification: Verification,
@@ -121,6 +124,8 @@ impl Service {
             .context("cannot start what loads profiles")?;
         let losses = Losses::recover(guard.told_losses()?);
         let lifecycle_lost = guard.lifecycle_lost()?;
+        let executed = guard.take_executed().context("the ring of programs is taken already")?;
+        let lineages = Lineages::start(executed, &workloads);
         let questions = open_control(&settings.configuration.runtime_directory);
         let mut service = Self {
             guard,
@@ -137,6 +142,7 @@ impl Service {
             door,
             responder,
             hardening,
+            lineages,
             profiles,
             losses,
             verification: Verification::default(),
@@ -245,7 +251,9 @@ impl Service {
             match record {
                 Ok(Record::CgroupMade(made)) => self.workloads.made(&made, &mut self.guard)?,
                 Ok(Record::CgroupGone(gone)) => self.workloads.removed(&gone),
-                Ok(Record::Act(_)) => tracing::error!("a verdict came through the lifecycle ring"),
+                Ok(Record::Act(_) | Record::Executed(_)) => {
+                    tracing::error!("another record came through the lifecycle ring");
+                }
                 Err((error, length)) => {
                     self.metrics.malformed(error.reason());
                     let part = Kind::Malformed(Malformed::new(&error, length));
@@ -286,6 +294,8 @@ impl Service {
             self.evidence.append(event);
         }
         self.look_at_frozen(&counts);
+        let programs = self.guard.executed_lost()?;
+        self.metrics.programs_lost(self.lineages.tick(&self.workloads, programs));
         self.retire_counts_of_the_gone(&counts)?;
         self.retire_counts_of_the_gone(&of_canary)?;
         let (metrics, node) = (&self.metrics, self.watch.node());

@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Job, reader::Reader};
+use super::Job;
+use crate::respond::Reader;
 
 /// Bytes of a document, a little more or less.
 const MAX_BYTES: usize = 8 << 20;
@@ -107,7 +108,7 @@ fn in_order(listed: &BTreeSet<u32>, actor: Option<u32>) -> Vec<u32> {
 
 /// The processes of the cgroup at `top` and of those below it. Only files of the cgroup file
 /// system are read here, which no process can hold up.
-fn members(top: &Path, cut: &mut Vec<String>) -> io::Result<BTreeSet<u32>> {
+pub(crate) fn members(top: &Path, cut: &mut Vec<String>) -> io::Result<BTreeSet<u32>> {
     let mut pids = BTreeSet::new();
     let mut open: Vec<PathBuf> = vec![top.to_owned()];
     let mut seen = 0;

@@ -9,18 +9,21 @@ use crate::{node::clock, respond::Offence, watch::Reading};
 impl Service {
     /// Takes one turn of records into the log; none means that the rings are empty.
     pub(super) fn take_turn(&mut self) -> u64 {
+        let mut told = Vec::new();
+        let drained = self.watch.turn(&self.workloads, |event, key| told.push((event, key)));
+        self.name_lineages(told.iter_mut().map(|(event, _)| event));
         let (evidence, metrics) = (&mut self.evidence, &self.metrics);
         let (verification, repeated) = (&mut self.verification, &mut self.repeated);
         let canary = &mut self.canary;
         let (mut offences, mut flown) = (Vec::new(), 0);
-        let drained = self.watch.turn(&self.workloads, |event, key| {
+        for (event, key) in told {
             if let Kind::Malformed(malformed) = &event.kind {
                 metrics.malformed(malformed.reason);
             }
             if let Some(key) = key.filter(|key| key.tenant == CANARY_TENANT) {
                 canary.saw(&key);
                 flown += 1;
-                return;
+                continue;
             }
             verification.asked(&event);
             let offence = Offence::of(&event);
@@ -29,7 +32,7 @@ impl Service {
             if let Some(key) = key {
                 repeated.told(key, sequence);
             }
-        });
+        }
         self.respond(&offences);
         self.metrics.delivered(drained.acts - flown);
         drained.events

@@ -50,6 +50,9 @@ impl Service {
                 format!("{} ({}) is {}: {}", rule.rule, rule.title, rule.state.as_str(), rule.why);
             self.notice("control", info.severity, &message);
         }
+        for lack in ladder.lineage.lacks() {
+            self.notice("control", Severity::Medium, &lack);
+        }
         Ok(())
     }
 

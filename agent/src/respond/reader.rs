@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use crate::respond::inspect::{Depth, HIDDEN_COMMAND};
+use super::inspect::{Depth, HIDDEN_COMMAND, RunningImage};
 
 /// Time for one process. Reading takes milliseconds, hashing a large program some hundred.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -21,10 +21,16 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const MAX_HUNG: usize = 4;
 
 /// See the module.
-#[derive(Default)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     child: Option<Reading>,
     hung: Vec<Child>,
+    patience: Duration,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        Self::with_patience(PATIENCE)
+    }
 }
 
 struct Reading {
@@ -40,8 +46,26 @@ enum Told {
 }
 
 impl Reader {
+    /// A reader that waits so long for one process.
+    pub(crate) fn with_patience(patience: Duration) -> Self {
+        Self { child: None, hung: Vec::new(), patience }
+    }
+
+    /// What a process runs, with its command line where that can be had; nothing where the process
+    /// is gone or nobody can tell.
+    pub(crate) fn image(&mut self, pid: u32) -> Option<RunningImage> {
+        let told = match self.ask(pid, Depth::Image) {
+            Told::Hung => self.ask(pid, Depth::ImageWithoutMemory),
+            told => told,
+        };
+        match told {
+            Told::Line(line) => serde_json::from_str(&line).ok()?,
+            Told::Broken(_) | Told::Hung => None,
+        }
+    }
+
     /// What there is to say of a process: one JSON object.
-    pub(super) fn read(&mut self, pid: u32) -> String {
+    pub(crate) fn read(&mut self, pid: u32) -> String {
         match self.ask(pid, Depth::Full) {
             Told::Line(line) => line,
             Told::Broken(why) => unread(pid, &why),
@@ -63,9 +87,10 @@ impl Reader {
                 Err(error) => return Told::Broken(error.to_string()),
             }
         }
+        let patience = self.patience;
         let Some(reading) = &mut self.child else { return Told::Hung };
         let asked = writeln!(reading.asks, "{pid} {}", depth.as_str());
-        let answered = asked.map(|()| reading.lines.recv_timeout(PATIENCE));
+        let answered = asked.map(|()| reading.lines.recv_timeout(patience));
         match answered {
             Ok(Ok(line)) => return Told::Line(line),
             Ok(Err(RecvTimeoutError::Timeout)) => {
