@@ -11,6 +11,7 @@ mod identity;
 mod level;
 mod lineage;
 mod offsets;
+mod own;
 mod record;
 mod recorded;
 mod repeats;
@@ -27,6 +28,7 @@ pub use level::{
 };
 pub use lineage::{ARGUMENTS_LEN, Ancestor, Executed, Lineage, NEAREST, Told, lineage_flag};
 pub use offsets::{ABSENT, OFFSETS, Offset};
+pub use own::{OwnFile, START_TICK, own_device, own_process};
 pub use record::{
     CgroupGone, CgroupMade, File, Header, Kind, Lone, OnFile, OnTask, PATH_LEN, Party, party_flag,
     record_flag,
@@ -44,7 +46,7 @@ pub use verdict::{Effect, Phase, Relation, Rung, Verdict};
 mod pod {
     #![allow(unsafe_code)]
     use super::{
-        ActKey, CountKey, Grants, Identity, LevelTable, RecordedValue, Repeats, ScopeName,
+        ActKey, CountKey, Grants, Identity, LevelTable, OwnFile, RecordedValue, Repeats, ScopeName,
         SensitiveFile, TaskMark,
     };
 
@@ -62,6 +64,8 @@ mod pod {
     unsafe impl aya::Pod for Repeats {}
     // SAFETY: as above.
     unsafe impl aya::Pod for LevelTable {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for OwnFile {}
     // SAFETY: as above.
     unsafe impl aya::Pod for ScopeName {}
     // SAFETY: as above.

@@ -157,6 +157,14 @@ rules! {
     MetadataService = 86,
     /// The kubelet's, etcd's or API server's port is connected.
     ControlPlane = 87,
+    /// The agent's process is attached to, signalled or starved.
+    OwnProcess = 90,
+    /// A file of the agent is opened for writing, moved or removed.
+    OwnFile = 91,
+    /// A socket of the agent is connected to.
+    OwnSocket = 92,
+    /// A name on a BPF file system is made, moved or removed.
+    PinnedName = 93,
     /// A capability above the level's ceiling is used.
     CapabilityCeiling = 100,
     /// A process that is nobody's root becomes root without an exec.

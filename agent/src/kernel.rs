@@ -12,6 +12,7 @@
 //! succession           one build after another without a gap
 //! account, memory      what is kept beside the programs: their ladder, tenants' numbers
 //! unload               the end of all of it
+//! own                  what is the agent's: its process, its files
 //! records              the rings, as bytes
 //! recorder             the system calls of one container, for `bulkhead profile record`
 //! ```
@@ -30,6 +31,7 @@ mod links;
 mod load;
 mod memory;
 mod offsets;
+mod own;
 mod pins;
 mod recorder;
 mod records;
@@ -44,6 +46,7 @@ pub(crate) use hooks::is_decided_by_cgroup_program;
 pub(crate) use ladder::{Ladder, State};
 pub(crate) use load::LoadError;
 pub(crate) use memory::{KnownTenant, LossKey, is_lost};
+pub(crate) use own::identify_all;
 pub(crate) use pins::{PinError, Pins};
 pub(crate) use recorder::{Recorded, RecordedCall, Recorder};
 pub(crate) use records::{Records, Verdicts};

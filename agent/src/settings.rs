@@ -75,6 +75,11 @@ impl Watcher {
         Self { path: path.to_owned(), last: read(path).ok() }
     }
 
+    /// Which file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Looks at the file.
     pub(crate) fn look(&mut self) -> Change {
         match read(&self.path) {

@@ -11,6 +11,7 @@ mod mounts;
 mod names;
 mod namespaces;
 mod objects;
+mod own;
 mod processes;
 mod sockets;
 mod system;

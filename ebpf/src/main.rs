@@ -25,6 +25,7 @@ mod kernel;
 mod lifecycle;
 mod lineage;
 mod maps;
+mod own;
 mod record;
 mod recorder;
 mod settle;

@@ -140,6 +140,10 @@ pub const STATE_CANARY: u32 = 2;
 pub const STATE_MOVED: u32 = 3;
 /// [`STATE`]: the number of the programs that lead; see `generation.rs`.
 pub const STATE_GENERATION: u32 = 7;
+/// [`STATE`]: the agent's process; see `abi::own_process`.
+pub const STATE_AGENT: u32 = 4;
+/// [`STATE`]: bits of the devices with files of the agent's; see `abi::own_device`.
+pub const STATE_OWN_DEVICES: u32 = 5;
 /// [`STATE`]: executed programs whose records found no room.
 pub const STATE_EXECUTED_LOST: u32 = 6;
 

@@ -58,6 +58,12 @@ pub const fn classify(mode: u32, magic: u64) -> Class {
     }
 }
 
+/// Whether a superblock with this magic number is a BPF file system's.
+#[inline(always)]
+pub const fn is_bpf_filesystem(magic: u64) -> bool {
+    magic == BPF_FS_MAGIC
+}
+
 /// The rule for opening a device node. `device` is in the kernel's encoding: the minor number in
 /// the low 20 bits, the major number above.
 #[inline(always)]

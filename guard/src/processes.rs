@@ -25,6 +25,16 @@ pub const fn of_ptrace_mode(mode: u32) -> Rule {
     }
 }
 
+/// The rule where the other process is the agent's. Reading what /proc shows of it stays with the
+/// rule for that: programs that watch a node read it of every process.
+#[inline(always)]
+pub const fn on_agent(rule: Rule) -> Rule {
+    match rule {
+        Rule::ProcessRead => Rule::ProcessRead,
+        _ => Rule::OwnProcess,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +48,13 @@ mod tests {
         assert_eq!(of_ptrace_mode(READ | REALCREDS), Rule::JoinNamespaces);
         assert_eq!(of_ptrace_mode(READ | MODE_FSCREDS), Rule::ProcessRead);
         assert_eq!(of_ptrace_mode(READ | MODE_FSCREDS | MODE_NOAUDIT), Rule::ProcessRead);
+    }
+
+    #[test]
+    fn whoever_reads_what_the_agent_does_is_no_attacker_of_it() {
+        assert_eq!(on_agent(Rule::ProcessRead), Rule::ProcessRead);
+        for rule in [Rule::Signal, Rule::ProcessAttach, Rule::JoinNamespaces, Rule::ProcessLimits] {
+            assert_eq!(on_agent(rule), Rule::OwnProcess);
+        }
     }
 }

@@ -174,6 +174,10 @@ catalogue! {
     NetlinkNetfilter "BH-NET-008" "netlink socket for packet filters made" Critical "T1068" Nothing ["B31"];
     MetadataService "BH-NET-009" "cloud metadata service connected" High "T1552.005" Nothing ["B70"];
     ControlPlane "BH-NET-010" "port of kubelet, etcd or API server connected" Medium "T1613" Nothing ["B69"];
+    OwnProcess "BH-SELF-001" "agent's process traced, signalled or starved" Critical "T1562.001" Nothing ["B47", "B55"];
+    OwnFile "BH-SELF-002" "file of the agent changed" Critical "T1562.001" Nothing ["B74"];
+    OwnSocket "BH-SELF-003" "agent's socket connected to" Critical "T1562.001" Nothing ["B58"];
+    PinnedName "BH-SELF-004" "name on a BPF file system made, moved or removed" Critical "T1562.001" Nothing ["B20"];
     // Using a capability is a step towards an act, not the act: one below its worst row.
     CapabilityCeiling "BH-CAP-001" "capability above the level's ceiling used" High "T1548" Nothing ["B06", "B11", "B26", "B45"];
     CredentialRaise "BH-CRED-001" "process became root without an exec" High "T1548" Nothing ["B64"];

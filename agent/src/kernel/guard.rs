@@ -7,7 +7,7 @@ use aya::{
     maps::{Array, HashMap, LpmTrie, MapData, RingBuf, lpm_trie::Key},
 };
 use bulkhead_abi::{
-    ActKey, CountKey, Grants, Identity, LevelTable, MAX_RULES, Repeats, Rule, ScopeName,
+    ActKey, CountKey, Grants, Identity, LevelTable, MAX_RULES, OwnFile, Repeats, Rule, ScopeName,
     SensitiveFile,
 };
 
@@ -71,6 +71,7 @@ pub(crate) struct Guard {
     events: Option<Verdicts>,
     lifecycle: Option<Records>,
     executed: Option<Records>,
+    pub(super) own: HashMap<MapData, OwnFile, u32>,
     ladder: Ladder,
 }
 
@@ -106,10 +107,12 @@ impl Guard {
             events: Some(Verdicts::new(critical, events)),
             lifecycle: Some(Records::new(lifecycle)),
             executed: Some(Records::new(executed)),
+            own: maps.take("OWN")?,
             ladder,
         };
         guard.write_sensitive_files().map_err(LoadError::Sensitive)?;
         write_node_namespaces(maps.take("NAMESPACES")?)?;
+        guard.say_who()?;
         Ok(guard)
     }
 

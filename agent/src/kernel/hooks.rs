@@ -68,17 +68,26 @@ const FILES: &[Rule] = &[
     Rule::ProcessList,
     Rule::ProcessPriority,
     Rule::UserNamespace,
+    Rule::OwnFile,
 ];
 
 /// The rules of a file system that is about to be mounted.
 const MOUNTS: &[Rule] = &[Rule::Mount, Rule::MountProc, Rule::MountCgroup, Rule::MountBlock];
 
 /// The rules of ptrace_access_check.
-const PTRACE: &[Rule] =
-    &[Rule::ProcessAttach, Rule::ProcessMemory, Rule::ProcessRead, Rule::JoinNamespaces];
+const PTRACE: &[Rule] = &[
+    Rule::ProcessAttach,
+    Rule::ProcessMemory,
+    Rule::ProcessRead,
+    Rule::JoinNamespaces,
+    Rule::OwnProcess,
+];
+
+/// The rules of names that come and go.
+const NAMES: &[Rule] = &[Rule::OwnFile, Rule::PinnedName];
 
 /// The rules of a unix socket's other end.
-const UNIX: &[Rule] = &[Rule::UnixConnect, Rule::RuntimeSocket];
+const UNIX: &[Rule] = &[Rule::UnixConnect, Rule::RuntimeSocket, Rule::OwnSocket];
 
 /// Every hook, in the order in which they are attached: what is critical comes first.
 pub(crate) const HOOKS: &[Hook] = &[
@@ -109,18 +118,28 @@ pub(crate) const HOOKS: &[Hook] = &[
     hook("unix_stream_connect", "security_unix_stream_connect", UNIX),
     hook("unix_may_send", "security_unix_may_send", UNIX),
     hook("ptrace_traceme", "security_ptrace_traceme", &[Rule::ProcessAttach]),
-    hook("task_kill", "security_task_kill", &[Rule::Signal]),
+    hook("task_kill", "security_task_kill", &[Rule::Signal, Rule::OwnProcess]),
     hook("userns_create", "security_create_user_ns", &[Rule::UserNamespace]),
     hook("task_alloc", "security_task_alloc", &[Rule::CloneNamespaces]),
     hook("sb_umount", "security_sb_umount", &[Rule::Unmount]),
     hook("sb_pivotroot", "security_sb_pivotroot", &[Rule::PivotRoot]),
     hook("path_chroot", "security_path_chroot", &[Rule::Chroot]),
+    hook("inode_unlink", "security_inode_unlink", NAMES),
+    hook("inode_rmdir", "security_inode_rmdir", NAMES),
+    hook("inode_rename", "security_inode_rename", NAMES),
+    hook("inode_link", "security_inode_link", NAMES),
+    hook("inode_mkdir", "security_inode_mkdir", NAMES),
+    hook("inode_symlink", "security_inode_symlink", NAMES),
     hook("perf_event_open", "security_perf_event_open", &[Rule::PerfEvent]),
-    hook("task_setrlimit", "security_task_setrlimit", &[Rule::ProcessLimits]),
-    hook("task_setnice", "security_task_setnice", &[Rule::ProcessPriority]),
-    hook("task_setioprio", "security_task_setioprio", &[Rule::ProcessPriority]),
-    hook("task_setscheduler", "security_task_setscheduler", &[Rule::ProcessPriority]),
-    hook("task_movememory", "security_task_movememory", &[Rule::ProcessPriority]),
+    hook("task_setrlimit", "security_task_setrlimit", &[Rule::ProcessLimits, Rule::OwnProcess]),
+    hook("task_setnice", "security_task_setnice", &[Rule::ProcessPriority, Rule::OwnProcess]),
+    hook("task_setioprio", "security_task_setioprio", &[Rule::ProcessPriority, Rule::OwnProcess]),
+    hook(
+        "task_setscheduler",
+        "security_task_setscheduler",
+        &[Rule::ProcessPriority, Rule::OwnProcess],
+    ),
+    hook("task_movememory", "security_task_movememory", &[Rule::ProcessPriority, Rule::OwnProcess]),
     hook(
         "bprm_check_security",
         "security_bprm_check",
@@ -152,7 +171,7 @@ pub(crate) const HOOKS: &[Hook] = &[
     hook("path_rename", "security_path_rename", &[Rule::LinkExchange, Rule::PersistenceDrop]),
     hook("path_link", "security_path_link", &[Rule::PersistenceDrop]),
     hook("path_unlink", "security_path_unlink", &[Rule::LogTampering]),
-    hook("path_truncate", "security_path_truncate", &[Rule::LogTampering]),
+    hook("path_truncate", "security_path_truncate", &[Rule::LogTampering, Rule::OwnFile]),
     newer("file_truncate", "security_file_truncate", &[Rule::LogTampering]),
     hook("socket_connect", "security_socket_connect", &[Rule::MetadataService, Rule::ControlPlane]),
     hook("task_fix_setuid", "security_task_fix_setuid", &[Rule::CredentialRaise]),

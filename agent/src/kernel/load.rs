@@ -73,6 +73,9 @@ pub(crate) enum LoadError {
     /// The list of sensitive files could not be handed over.
     #[error("the kernel side has no list of sensitive files")]
     Sensitive(#[source] MapError),
+    /// The agent could not find out which process it is.
+    #[error("cannot tell which process this is")]
+    Itself(#[source] io::Error),
     /// A recording could not be told what to look at.
     #[error("cannot tell the kernel side what to record")]
     Recorder(#[source] MapError),

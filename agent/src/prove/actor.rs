@@ -18,6 +18,9 @@ pub(crate) const KEPSAKE: [u8; 16] = *b"bulkhead-prove-\n";
 pub(crate) struct Scene {
     /// A tmpfs of the actor's own.
     pub(crate) scratch: PathBuf,
+    /// A directory that the guard takes for the agent's; empty where the act needs none.
+    #[serde(default)]
+    pub(crate) agents: PathBuf,
     /// The process to act on, where the behaviour has one.
     pub(crate) target: Option<TargetProcess>,
 }
@@ -73,6 +76,11 @@ impl Actor {
     /// A path in the scratch directory.
     pub(crate) fn at(&self, name: &str) -> PathBuf {
         self.scene.scratch.join(name)
+    }
+
+    /// A path in the directory that counts as the agent's.
+    pub(crate) fn of_agent(&self, name: &str) -> PathBuf {
+        self.scene.agents.join(name)
     }
 
     /// The process to act on.

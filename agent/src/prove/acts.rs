@@ -1,5 +1,5 @@
 //! The acts, one file a family. Each is harmless also where it goes through: what it touches is
-//! its own process, a prop in its own mount namespace, or a target that `prove` started.
+//! its own process, a prop in its own mount namespace, or what `prove` started or made for it.
 
 pub(crate) mod bpf;
 pub(crate) mod capabilities;
@@ -10,6 +10,7 @@ pub(crate) mod files;
 pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod namespaces;
+pub(crate) mod own;
 pub(crate) mod processes;
 pub(crate) mod sockets;
 pub(crate) mod system;
@@ -31,6 +32,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Behaviour> {
         system::ALL,
         sockets::ALL,
         capabilities::ALL,
+        own::ALL,
     ]
     .into_iter()
     .flatten()

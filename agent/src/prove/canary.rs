@@ -245,7 +245,8 @@ impl Aloft {
 /// Does the act in a child of its own.
 fn perform(behaviour: &'static Behaviour, procs: &File) -> anyhow::Result<Act> {
     debug_assert!(behaviour.target == Target::Nothing && behaviour.props.is_empty());
-    let scene = Scene { scratch: PathBuf::from("/"), target: None };
+    let nowhere = PathBuf::from("/");
+    let scene = Scene { scratch: nowhere.clone(), agents: nowhere, target: None };
     let mut child = child::start(behaviour.name, &scene, Some(procs), Vec::new(), Stdio::null())?;
     trial::listen(&mut child, PATIENCE, None, || Ok(()))
 }

@@ -79,7 +79,7 @@ impl Target {
     /// Starts one in `cgroup`, in a UTS namespace of its own; or beside `prove`, where there is
     /// none.
     pub(crate) fn start(cgroup: Option<&Cgroup>, scratch: &Path) -> anyhow::Result<Self> {
-        let scene = Scene { scratch: scratch.to_owned(), target: None };
+        let scene = Scene { scratch: scratch.to_owned(), agents: scratch.to_owned(), target: None };
         let own_uts = cgroup.map(|_| Step::Unshare(nix::sched::CloneFlags::CLONE_NEWUTS));
         let (line, other) = UnixStream::pair().context("a line to a process to act on")?;
         let stdin = OwnedFd::from(other).into();

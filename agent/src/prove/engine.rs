@@ -1,6 +1,6 @@
 //! What `prove` needs of the kernel side, and no more.
 
-use std::os::fd::OwnedFd;
+use std::{os::fd::OwnedFd, path::Path};
 
 use bulkhead_abi::{Effect, Grants, Identity, LevelTable, Relation, Rule, Rung, Verdict};
 
@@ -20,6 +20,9 @@ pub(crate) trait Engine {
 
     /// Writes a level's table.
     fn set_level(&mut self, slot: u16, table: &LevelTable) -> anyhow::Result<()>;
+
+    /// Says that a directory is the agent's.
+    fn protect(&mut self, directory: &Path) -> anyhow::Result<()>;
 
     /// Takes the verdicts that have arrived.
     fn drain(&mut self) -> anyhow::Result<Vec<Sighting>>;
@@ -73,6 +76,10 @@ impl Engine for Unguarded {
     }
 
     fn set_level(&mut self, _slot: u16, _table: &LevelTable) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    fn protect(&mut self, _directory: &Path) -> anyhow::Result<()> {
         Ok(())
     }
 

@@ -1,6 +1,9 @@
 //! The engine that is the real guard.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
 
 use anyhow::Context;
 use bulkhead_abi::{Grants, Identity, LevelTable, Rule, Rung};
@@ -10,7 +13,7 @@ use super::{
     actor::now,
     engine::{Engine, Sighting},
 };
-use crate::kernel::{Guard, Verdicts, is_lost};
+use crate::kernel::{Guard, Verdicts, identify_all, is_lost};
 
 /// A guard that this process loaded for itself, and its rings.
 pub(crate) struct Guarded {
@@ -48,6 +51,12 @@ impl Engine for Guarded {
 
     fn set_level(&mut self, slot: u16, table: &LevelTable) -> anyhow::Result<()> {
         Ok(self.guard.set_level(slot, table)?)
+    }
+
+    fn protect(&mut self, directory: &Path) -> anyhow::Result<()> {
+        let (files, failed) = identify_all([directory]);
+        anyhow::ensure!(failed.is_empty(), "cannot look at {}", failed.join(", "));
+        Ok(self.guard.protect_also(&files)?)
     }
 
     fn drain(&mut self) -> anyhow::Result<Vec<Sighting>> {

@@ -1,7 +1,7 @@
 //! The stage: two containers of two tenants, a place that nobody guards, and the processes that
 //! stand there to be acted on. All of it is made here and gone when the stage is dropped.
 
-use std::{fs, path::Path, process::Stdio};
+use std::{fs, os::unix::net::UnixListener, path::Path, process::Stdio};
 
 use anyhow::Context;
 use bulkhead_abi::{CANARY_SLOT, Grant, Grants, Identity, Relation, grants::access};
@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::{
     actor::{Scene, TargetProcess},
+    acts::own,
     cgroup::Cgroup,
     child::Target,
     engine::Engine,
@@ -32,6 +33,8 @@ pub(crate) struct Stage {
     outside: Cgroup,
     root: Cgroup,
     scratch: TempDir,
+    agents: TempDir,
+    _listener: UnixListener,
 }
 
 impl Stage {
@@ -43,6 +46,8 @@ impl Stage {
             .context("cannot make a scratch directory")?;
         fs::write(scratch.path().join(OUTSIDE_FILE), b"bulkhead prove\n")
             .context("cannot write into a scratch directory")?;
+        let (agents, listener) = agents_things()?;
+        engine.protect(agents.path())?;
         let root = Cgroup::make(
             CgroupTree::find()?.mount().join(format!("bulkhead-prove-{}", random()?)),
         )?;
@@ -60,6 +65,8 @@ impl Stage {
             outside,
             root,
             scratch,
+            agents,
+            _listener: listener,
         })
     }
 
@@ -87,6 +94,7 @@ impl Stage {
     pub(crate) fn scene(&self, relation: Relation) -> Scene {
         Scene {
             scratch: self.scratch.path().to_owned(),
+            agents: self.agents.path().to_owned(),
             target: self.target(relation).map(Target::process),
         }
     }
@@ -120,6 +128,17 @@ impl Stage {
         engine.forget_cgroup(self.actor.id())?;
         engine.forget_cgroup(self.other.id())
     }
+}
+
+/// A directory with a file and a socket that pass for the agent's.
+fn agents_things() -> anyhow::Result<(TempDir, UnixListener)> {
+    let directory = tempfile::Builder::new()
+        .prefix("bulkhead-prove-")
+        .tempdir()
+        .context("cannot make a directory to pass for the agent's")?;
+    fs::write(directory.path().join(own::FILE), "").context("cannot make a file in it")?;
+    let listener = UnixListener::bind(directory.path().join(own::SOCKET));
+    Ok((directory, listener.context("cannot make a socket in it")?))
 }
 
 /// A container under the table that is under test.

@@ -11,7 +11,7 @@ use crate::{
     actor::{self, Actor},
     kernel::{self, Arguments, OpenFile, Socket, Task, TaskAddress},
     maps::sensitive,
-    record,
+    own, record,
     settle::{PASS, Site, TaskTarget, on_file_of, on_task},
 };
 
@@ -87,14 +87,22 @@ fn reach(peer: Socket, rung: Rung) -> i32 {
     if matches!(relation, Relation::Own) {
         return PASS;
     }
-    let (rule, relation) = if matches!(relation, Relation::Host) && is_runtime(peer) {
-        (Rule::RuntimeSocket, Relation::None)
-    } else {
-        (Rule::UnixConnect, relation)
+    let (rule, relation) = match relation {
+        // In a cluster the agent is in a container itself.
+        _ if is_own(peer) => (Rule::OwnSocket, Relation::None),
+        Relation::Host if is_runtime(peer) => (Rule::RuntimeSocket, Relation::None),
+        relation => (Rule::UnixConnect, relation),
     };
     let id = kernel::Cgroup::id_copied(cgroup);
     let target = TaskTarget { task: peer.listener(), cgroup: id, identity, setup: false };
     on_task(&actor, rule, relation, &target, [0; 3], Site { rung, phase: Phase::Attempted })
+}
+
+/// Whether a socket of the node is the agent's: bound below a directory of its own.
+#[inline(always)]
+fn is_own(peer: Socket) -> bool {
+    let dentry = peer.bound_to();
+    dentry != 0 && own::is_file(dentry)
 }
 
 /// Whether a socket of the node is a container runtime's or the kubelet's: by the name it is bound

@@ -14,7 +14,7 @@ use crate::{
     actor::{self, Actor},
     kernel::{self, Arguments, OpenFile, Task, TaskAddress},
     maps::{entry_or_host, sensitive},
-    record,
+    own, record,
     settle::{PASS, Site, on_file_of},
 };
 
@@ -46,7 +46,7 @@ fn file_open(arguments: Arguments, rung: Rung) -> i32 {
     let class = files::classify(mode, magic);
     let device = match class {
         Class::Ordinary if file.mode() & files::FMODE_WRITE == 0 => return PASS,
-        Class::Ordinary if !is_outside(file) => return PASS,
+        Class::Ordinary if !own::is_on_device(inode.device()) && !is_outside(file) => return PASS,
         Class::Ordinary => None,
         Class::Device => match files::of_device(mode, inode.device_number()) {
             Some(rule) => Some(rule),
@@ -61,7 +61,7 @@ fn file_open(arguments: Arguments, rung: Rung) -> i32 {
         Class::KernelFile => kernel_file(file, magic, &actor, &mut met),
         Class::CgroupFile => cgroup_file(file, &actor, &mut met),
         Class::Namespace => namespace(file, &actor, &mut met),
-        Class::Ordinary => outside(file, &actor, &mut met),
+        Class::Ordinary => ordinary(file, &actor, &mut met),
         Class::Device => match device {
             Some(rule) => {
                 met.rule = rule;
@@ -90,6 +90,16 @@ fn file_open(arguments: Arguments, rung: Rung) -> i32 {
 #[inline(always)]
 fn is_outside(file: OpenFile) -> bool {
     exec::is_outside(file.mount_namespace(), Task::current().mount_namespace())
+}
+
+/// A file that no kernel file system has made: the agent's, or somebody else's.
+#[inline(always)]
+fn ordinary(file: OpenFile, actor: &Actor, met: &mut Met) -> bool {
+    if own::is_file(file.dentry()) {
+        met.rule = Rule::OwnFile;
+        return true;
+    }
+    is_outside(file) && outside(file, actor, met)
 }
 
 /// A file of somebody else's mount namespace, reached by a descriptor or a link in /proc.

@@ -8,7 +8,7 @@ use crate::{
     actor::Actor,
     kernel::{self, Arguments},
     maps::sensitive,
-    record,
+    own, record,
     settle::{PASS, Site, on_file},
 };
 
@@ -128,6 +128,10 @@ fn tampered(dentry: u64, rung: Rung) -> i32 {
     // The host's files are the most: nothing is read for them.
     if Actor::current().is_none() {
         return PASS;
+    }
+    // What an open for writing would meet: truncate(2) opens nothing.
+    if own::is_file(dentry) {
+        return on(dentry, Some(Rule::OwnFile), 0, rung);
     }
     let mut directory = kernel::dentry_parent(dentry);
     for _ in 0..3 {

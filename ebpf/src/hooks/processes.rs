@@ -7,6 +7,7 @@ use super::programs;
 use crate::{
     actor::{self, Actor},
     kernel::{self, Arguments, Task},
+    own,
     settle::{PASS, Site, TaskTarget, on_task, unaudited},
 };
 
@@ -28,7 +29,7 @@ fn ptrace_access_check(arguments: Arguments, rung: Rung) -> i32 {
     let target = Task(arguments.object(0));
     let site = Site { rung, phase: Phase::Attempted };
     let Some((actor, relation, target)) = meet(target, true) else { return PASS };
-    let rule = processes::of_ptrace_mode(mode);
+    let (rule, relation) = of_agent(&target, processes::of_ptrace_mode(mode), relation);
     if mode & processes::MODE_NOAUDIT != 0 {
         return unaudited(&actor, rule, relation, site);
     }
@@ -92,6 +93,7 @@ fn priority(arguments: Arguments, rung: Rung) -> i32 {
 #[inline(always)]
 fn on_other(target: Task, rule: Rule, argument: u64, site: Site) -> i32 {
     let Some((actor, relation, target)) = meet(target, false) else { return PASS };
+    let (rule, relation) = of_agent(&target, rule, relation);
     on_task(&actor, rule, relation, &target, [argument, 0, 0], site)
 }
 
@@ -125,6 +127,19 @@ fn meet(target: Task, guard_setup: bool) -> Option<(Actor, Relation, TaskTarget)
     let task = kernel::address_of(target.0);
     let target = TaskTarget { task, cgroup: cgroup.id(), identity, setup };
     Some((actor, relation, target))
+}
+
+/// Where the other process is the agent's, the act is against the guard itself.
+#[inline(always)]
+fn of_agent(target: &TaskTarget, rule: Rule, relation: Relation) -> (Rule, Relation) {
+    // In a cluster the agent is in a container itself.
+    if matches!(relation, Relation::Own) || !own::is_process(target.task) {
+        return (rule, relation);
+    }
+    match processes::on_agent(rule) {
+        Rule::OwnProcess => (Rule::OwnProcess, Relation::None),
+        rule => (rule, relation),
+    }
 }
 
 /// The rung below fentry: signal_generate(sig, info, task, group, result). Signals from the kernel

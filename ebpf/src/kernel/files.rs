@@ -68,6 +68,13 @@ impl Inode {
         field(self.0, &INODE_RDEV)
     }
 
+    /// The device of its file system.
+    #[inline(always)]
+    pub fn device(self) -> u32 {
+        let superblock: Object = field(self.0, &INODE_SB);
+        field(superblock, &SB_DEV)
+    }
+
     #[inline(always)]
     pub fn magic(self) -> u64 {
         let superblock: Object = field(self.0, &INODE_SB);

@@ -134,7 +134,13 @@ const fn readings(rule: Rule) -> &'static [(&'static str, Reading)] {
         Rule::Mount | Rule::MountProc | Rule::MountCgroup | Rule::MountBlock => {
             &[("flags", Flags(words::MOUNT))]
         }
-        Rule::MoveMount | Rule::PivotRoot | Rule::Chroot | Rule::UserNamespace => &[],
+        Rule::MoveMount
+        | Rule::PivotRoot
+        | Rule::Chroot
+        | Rule::UserNamespace
+        | Rule::OwnProcess
+        | Rule::OwnSocket
+        | Rule::PinnedName => &[],
         Rule::Unmount => &[("flags", Flags(words::UNMOUNT))],
         Rule::CloneNamespaces => &[("flags", Flags(words::CLONE))],
         Rule::JoinNamespaces | Rule::ProcessAttach | Rule::ProcessMemory | Rule::ProcessRead => {
@@ -189,6 +195,7 @@ const fn readings(rule: Rule) -> &'static [(&'static str, Reading)] {
         | Rule::KernelDiscovery
         | Rule::BpfFilesystem
         | Rule::BlockDevice
+        | Rule::OwnFile
         | Rule::CgroupControl
         | Rule::DeviceNotGranted => &[
             // The other bits are the kernel's own, or differ between architectures.

@@ -8,6 +8,7 @@ mod exceptions;
 mod hardening;
 mod lineages;
 mod notices;
+mod own;
 mod profiles;
 mod responses;
 
@@ -154,6 +155,7 @@ impl Service {
             handout: Handout::in_directory(&settings.configuration.runtime_directory),
         };
         service.hand_out(&settings.policy);
+        service.protect(&settings.configuration)?;
         Ok(service)
     }
 
@@ -384,6 +386,7 @@ impl Service {
                 self.responder.keep_captures(usize::try_from(keep).unwrap_or(usize::MAX));
                 self.hand_out(&settings.policy);
                 self.canary.reschedule(canary::interval(&settings, self.schedule));
+                self.protect(&settings.configuration)?;
                 self.workloads.adopt_policy(settings.policy.clone(), &mut self.guard)?;
                 self.harden_by(settings.policy);
                 self.metrics.reloaded(seconds_since_1970());
