@@ -85,11 +85,11 @@ impl Inode {
 /// What a record says of an inode: number, device, magic, mode, device number.
 #[inline(always)]
 pub fn inode_facts(inode: u64) -> (u64, u32, u64, u32, u32) {
-    let superblock: u64 = read_at(inode, &INODE_SB);
+    let superblock = read_number(inode.wrapping_add(u64::from(INODE_SB.load())));
     (
         read_at(inode, &INODE_INO),
         read_at(superblock, &SB_DEV),
-        read_at(superblock, &SB_MAGIC),
+        read_number(superblock.wrapping_add(u64::from(SB_MAGIC.load()))),
         u32::from(read_at::<u16>(inode, &INODE_MODE)),
         read_at(inode, &INODE_RDEV),
     )
