@@ -9,8 +9,9 @@
 //! tenants = ["--init systemd", "-k 6.1 --timeout 600"]
 //! ```
 //!
-//! Several nodes run at a time. A file that measures time is named in `package.metadata.alone` and has
-//! the machine to itself.
+//! Several nodes run at a time, those of the files in `package.metadata.long` first, so that none is
+//! left to run by itself at the end. A file that measures time is named in `package.metadata.alone` and
+//! has the machine to itself.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -96,6 +97,7 @@ pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
         }
     }
     ensure!(!runs.is_empty(), "no file that was asked for runs on such a node");
+    runs.sort_by_key(|run| !wishes.long.iter().any(|name| name == run.name));
     guest::prepare(profile)?;
     let (alone, together): (Vec<_>, Vec<_>) =
         runs.into_iter().partition(|run| wishes.alone.iter().any(|name| name == run.name));
@@ -228,6 +230,8 @@ struct Wishes {
     nodes: BTreeMap<String, Vec<String>>,
     /// Those that want the machine to themselves.
     alone: Vec<String>,
+    /// Those that take longest.
+    long: Vec<String>,
 }
 
 impl Wishes {
@@ -254,14 +258,14 @@ impl Wishes {
             ensure!(!wanted.is_empty(), "package.metadata.nodes.{name} {empty}");
             nodes.insert(name.clone(), wanted);
         }
-        let alone = match metadata.and_then(|metadata| metadata.get("alone")) {
-            Some(alone) => {
-                let alone = alone.clone().try_into();
-                alone.context("package.metadata.alone is no list of texts")?
-            }
-            None => Vec::new(),
+        let files = |list: &str| -> Result<Vec<String>> {
+            let Some(files) = metadata.and_then(|metadata| metadata.get(list)) else {
+                return Ok(Vec::new());
+            };
+            let files = files.clone().try_into();
+            files.with_context(|| format!("package.metadata.{list} is no list of texts"))
         };
-        Ok(Self { nodes, alone })
+        Ok(Self { nodes, alone: files("alone")?, long: files("long")? })
     }
 }
 
