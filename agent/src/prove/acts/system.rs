@@ -2,6 +2,7 @@
 //! granted: no module, no kernel, no time is given.
 
 use bulkhead_abi::Rule;
+use nix::errno::Errno;
 
 use crate::prove::{
     actor::{Actor, Report},
@@ -80,10 +81,7 @@ pub(crate) const ALL: &[Behaviour] = &[
         "B07",
         Rule::MountParameter,
         "set a parameter of an old-style file system in a user namespace",
-        |actor| match sys::file_system_context(c"devpts") {
-            Ok(context) => actor.attempt(|| sys::set_mode_parameter(&context)),
-            Err(errno) => actor.unprepared("fsopen", errno),
-        },
+        set_old_style_parameter,
     )
     .props(&[Prop::OwnUsers]),
 ];
@@ -93,6 +91,24 @@ fn become_root(actor: &Actor) -> Report {
         Ok(()) => actor.attempt(|| sys::set_user_ids(0)),
         Err(errno) => actor.unprepared("giving up root", errno),
     }
+}
+
+/// An old-style file system takes any name until it is mounted, a new-style one knows its own.
+fn set_old_style_parameter(actor: &Actor) -> Report {
+    let context = match sys::file_system_context(c"devpts") {
+        Ok(context) => context,
+        Err(errno) => return actor.unprepared("fsopen", errno),
+    };
+    let mut new_style = false;
+    let report = actor.attempt(|| {
+        let set = sys::set_parameter(&context, c"bulkhead");
+        new_style = set == Err(Errno::EINVAL);
+        set
+    });
+    if new_style {
+        return actor.unavailable("devpts is no old-style file system in this kernel");
+    }
+    report
 }
 
 fn raise(actor: &Actor) -> Report {

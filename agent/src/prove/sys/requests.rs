@@ -143,11 +143,11 @@ pub(crate) fn file_system_context(kind: &CStr) -> nix::Result<OwnedFd> {
     owned(unsafe { call(libc::SYS_fsopen, [kind.as_ptr().addr(), 0, 0, 0, 0]) }?)
 }
 
-/// Sets the parameter `mode` of such a context.
-pub(crate) fn set_mode_parameter(context: &OwnedFd) -> nix::Result<()> {
+/// Sets a parameter of such a context.
+pub(crate) fn set_parameter(context: &OwnedFd, name: &CStr) -> nix::Result<()> {
     const FSCONFIG_SET_STRING: usize = 1;
     let fd = usize::try_from(context.as_raw_fd()).map_err(|_| Errno::EBADF)?;
-    let arguments = [fd, FSCONFIG_SET_STRING, c"mode".as_ptr().addr(), c"600".as_ptr().addr(), 0];
+    let arguments = [fd, FSCONFIG_SET_STRING, name.as_ptr().addr(), c"600".as_ptr().addr(), 0];
     // SAFETY: both texts outlive the call.
     unsafe { call(libc::SYS_fsconfig, arguments) }.map(drop)
 }
