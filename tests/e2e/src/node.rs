@@ -82,6 +82,15 @@ pub fn tell(line: &str) {
     }
 }
 
+/// The version of containerd that the node was asked to have.
+///
+/// # Errors
+/// When nobody has said which.
+pub fn containerd() -> Result<String> {
+    let version = fs::read_to_string("/share/.run/containerd");
+    Ok(version.context("nobody has said which containerd is wanted")?.trim().to_owned())
+}
+
 /// Runs a program of the node that must succeed.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ mod tests {
     };
 
     const RESTARTS: u32 = 100;
-    const CHANGES: u32 = 6;
+    const CHANGES: u32 = 4;
     const FORBIDDEN: &str = "/proc/sys/kernel/core_pattern";
     const RULES: [&str; 2] = ["BH-FILE-001", "BH-PROC-003"];
 
