@@ -16,6 +16,8 @@ mod record;
 mod recorded;
 mod repeats;
 mod rule;
+mod shared;
+mod state;
 mod verdict;
 
 pub use count::{CountKey, Fate};
@@ -39,6 +41,10 @@ pub use recorded::{
 };
 pub use repeats::{ActKey, Repeats, WINDOW, WINDOW_OVER, file_target, name_target, process_target};
 pub use rule::{MAX_RULES, Rule};
+pub use state::{
+    STATE_AGENT, STATE_CANARY, STATE_EXECUTED_LOST, STATE_GENERATION, STATE_LIFECYCLE_LOST,
+    STATE_MOVED, STATE_OVERFLOW, STATE_OWN_DEVICES,
+};
 pub use verdict::{Effect, Phase, Relation, Rung, Verdict};
 
 /// Marks what may be copied to and from a BPF map.

@@ -1,6 +1,6 @@
 //! From which processes a process comes, and which programs they executed.
 
-use crate::{Header, Identity, PATH_LEN};
+use crate::{Header, Identity, PATH_LEN, shared::shared};
 
 /// Ancestors that are kept beside the first of the container, the parent first.
 pub const NEAREST: usize = 8;
@@ -16,21 +16,6 @@ pub mod lineage_flag {
     pub const ADOPTED: u32 = 2;
     /// The process has executed a program of its own; without it, it runs its parent's.
     pub const EXECUTED: u32 = 4;
-}
-
-macro_rules! shared {
-    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
-        #[cfg_attr(
-            feature = "user",
-            derive(
-                zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout
-            )
-        )]
-        #[repr(C)]
-        pub struct $name { $($(#[$fdoc])* pub $field: $type,)+ }
-    };
 }
 
 shared! {

@@ -1,19 +1,18 @@
 //! What is the agent's own.
 
-/// A file or directory of the agent's: the key of the map of own files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(
-    feature = "user",
-    derive(zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout)
-)]
-#[repr(C)]
-pub struct OwnFile {
-    /// Its inode number.
-    pub inode: u64,
-    /// Its file system's device, in the kernel's encoding.
-    pub device: u32,
-    /// Zero.
-    pub padding: u32,
+use crate::shared::shared;
+
+shared! {
+    /// A file or directory of the agent's: the key of the map of own files.
+    #[derive(PartialEq, Eq, Hash)]
+    OwnFile {
+        /// Its inode number.
+        inode: u64,
+        /// Its file system's device, in the kernel's encoding.
+        device: u32,
+        /// Zero.
+        padding: u32,
+    }
 }
 
 impl OwnFile {

@@ -1,6 +1,6 @@
 //! What the kernel side says about one act. A record is as large as its kind needs.
 
-use crate::{Identity, NAME_LEN, verdict::byte_enum};
+use crate::{Identity, NAME_LEN, shared::shared, verdict::byte_enum};
 
 /// Bytes kept of a path; the end of the path is what is kept.
 pub const PATH_LEN: usize = 256;
@@ -43,22 +43,7 @@ pub mod party_flag {
     pub const OWNED: u16 = 16;
 }
 
-macro_rules! record {
-    ($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $type:ty,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug)]
-        #[cfg_attr(
-            feature = "user",
-            derive(
-                zerocopy::FromBytes, zerocopy::IntoBytes, zerocopy::Immutable, zerocopy::KnownLayout
-            )
-        )]
-        #[repr(C)]
-        pub struct $name { $($(#[$fdoc])* pub $field: $type,)+ }
-    };
-}
-
-record! {
+shared! {
     /// The beginning of every record.
     Header {
         /// Time since boot, in nanoseconds (CLOCK_BOOTTIME).
@@ -90,7 +75,7 @@ record! {
     }
 }
 
-record! {
+shared! {
     /// One end of an act: a process, and whose it is.
     Party {
         /// The executable's path inside its file system, at the end of the buffer.
@@ -134,7 +119,7 @@ record! {
     }
 }
 
-record! {
+shared! {
     /// The file or mount an act is on.
     File {
         /// The path inside its file system, at the end of the buffer; or the mount's source.
@@ -163,7 +148,7 @@ record! {
     }
 }
 
-record! {
+shared! {
     /// An act without a target.
     Lone {
         /// What, when, and the decision.
@@ -173,7 +158,7 @@ record! {
     }
 }
 
-record! {
+shared! {
     /// An act on a process.
     OnTask {
         /// What, when, and the decision.
@@ -185,7 +170,7 @@ record! {
     }
 }
 
-record! {
+shared! {
     /// An act on a file or mount.
     OnFile {
         /// What, when, and the decision.
@@ -197,7 +182,7 @@ record! {
     }
 }
 
-record! {
+shared! {
     /// A cgroup was made, below a workload or with a name that a runtime gives.
     CgroupMade {
         /// When.
@@ -213,7 +198,7 @@ record! {
     }
 }
 
-record! {
+shared! {
     /// A cgroup was removed, and its entry with it.
     CgroupGone {
         /// When.

@@ -15,6 +15,11 @@ use bulkhead_abi::{
 
 use crate::kernel::Task;
 
+pub use bulkhead_abi::{
+    STATE_AGENT, STATE_CANARY, STATE_EXECUTED_LOST, STATE_GENERATION, STATE_LIFECYCLE_LOST,
+    STATE_MOVED, STATE_OVERFLOW, STATE_OWN_DEVICES,
+};
+
 /// cgroup id -> whose it is. The agent writes it; the kernel side adds the children.
 #[map]
 pub static CGROUPS: HashMap<u64, Identity> = HashMap::with_max_entries(65_536, BPF_F_NO_PREALLOC);
@@ -126,26 +131,9 @@ pub struct PurseKey {
 #[map]
 pub static LIFECYCLE: RingBuf = RingBuf::with_byte_size(512 << 10, 0);
 
-/// Numbers that describe the kernel side itself; see the constants below.
+/// Numbers that describe the kernel side itself, by their `STATE_` constants.
 #[map]
 pub static STATE: Array<u64> = Array::with_max_entries(8, 0);
-
-/// [`STATE`]: 1 after a cgroup found no room in [`CGROUPS`]; entries are then inherited by walking.
-pub const STATE_OVERFLOW: u32 = 0;
-/// [`STATE`]: lifecycle records that found no room.
-pub const STATE_LIFECYCLE_LOST: u32 = 1;
-/// [`STATE`]: the word that the canary saw.
-pub const STATE_CANARY: u32 = 2;
-/// [`STATE`]: 1 after a workload put a task outside its own cgroups; marks are then looked at.
-pub const STATE_MOVED: u32 = 3;
-/// [`STATE`]: the number of the programs that lead; see `generation.rs`.
-pub const STATE_GENERATION: u32 = 7;
-/// [`STATE`]: the agent's process; see `abi::own_process`.
-pub const STATE_AGENT: u32 = 4;
-/// [`STATE`]: bits of the devices with files of the agent's; see `abi::own_device`.
-pub const STATE_OWN_DEVICES: u32 = 5;
-/// [`STATE`]: executed programs whose records found no room.
-pub const STATE_EXECUTED_LOST: u32 = 6;
 
 /// Task storage, as a BTF map definition; aya-ebpf has no type for it yet.
 #[repr(C)]

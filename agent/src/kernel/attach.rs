@@ -10,7 +10,7 @@ use aya::{
     },
 };
 use aya_obj::generated::bpf_attach_type;
-use bulkhead_abi::{Rule, Rung};
+use bulkhead_abi::{Rule, Rung, STATE_CANARY};
 
 use super::{
     btf::Btf,
@@ -24,8 +24,6 @@ use crate::node::cgroupfs::CgroupTree;
 
 /// The canary's call: prctl(2) with PR_GET_DUMPABLE (linux/prctl.h), which changes nothing.
 const CANARY_OPTION: u64 = 3;
-/// Index of the canary's word in the state map (ebpf/src/maps.rs).
-const STATE_CANARY: u32 = 2;
 
 pub(super) fn attach_tracepoint(
     ebpf: &mut Ebpf,

@@ -7,8 +7,8 @@ use aya::{
     maps::{Array, HashMap, LpmTrie, MapData, RingBuf, lpm_trie::Key},
 };
 use bulkhead_abi::{
-    ActKey, CountKey, Grants, Identity, LevelTable, MAX_RULES, OwnFile, Repeats, Rule, ScopeName,
-    SensitiveFile,
+    ActKey, CountKey, Grants, Identity, LevelTable, MAX_RULES, OwnFile, Repeats, Rule,
+    STATE_EXECUTED_LOST, STATE_LIFECYCLE_LOST, STATE_OVERFLOW, ScopeName, SensitiveFile,
 };
 
 use bulkhead_guard::files;
@@ -29,11 +29,6 @@ pub(super) static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../ebpf/bul
 
 /// The container of a tenant's counts of containers that are gone.
 pub(crate) const NO_CONTAINER: u64 = 0;
-
-// Indexes of the state map (ebpf/src/maps.rs).
-const STATE_OVERFLOW: u32 = 0;
-const STATE_LIFECYCLE_LOST: u32 = 1;
-const STATE_EXECUTED_LOST: u32 = 6;
 
 /// A map that could not be read or written.
 #[derive(Debug, thiserror::Error)]

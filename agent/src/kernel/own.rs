@@ -3,15 +3,11 @@
 use std::{collections::BTreeSet, io};
 
 use aya::maps::{HashMap, MapData};
-use bulkhead_abi::{OwnFile, own_device, own_process};
+use bulkhead_abi::{OwnFile, STATE_AGENT, STATE_OWN_DEVICES, own_device, own_process};
 use nix::sys::statfs::BTRFS_SUPER_MAGIC;
 use procfs::process::Process;
 
 use super::{Guard, LoadError, MapError, guard::map_error};
-
-/// Index of the state map (ebpf/src/maps.rs).
-const STATE_AGENT: u32 = 4;
-const STATE_OWN_DEVICES: u32 = 5;
 
 impl Guard {
     /// Says which process the agent is.

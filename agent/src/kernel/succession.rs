@@ -16,6 +16,7 @@ use std::{
 };
 
 use aya::maps::{Array, Map, MapData};
+use bulkhead_abi::STATE_GENERATION;
 
 use super::{
     Guard, LoadError, MapError, Records, account,
@@ -27,9 +28,6 @@ use super::{
     pins::{self, Pins, Programs},
     version,
 };
-
-/// Index of the state map: who leads (ebpf/src/maps.rs).
-const STATE_GENERATION: u32 = 7;
 
 /// How an agent came to the programs that it goes on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

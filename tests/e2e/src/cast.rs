@@ -24,6 +24,19 @@ pub const TENANTS: &str = "tenants:
 pub const MIGHTY: &[&str] =
     &["--privileged", "--host-pid", "--mount", "/share/bulkhead:/opt/bulkhead-program:ro"];
 
+/// An agent beside a running runtime, in a home of its own: `tenants` are the lines that its configuration
+/// has of them.
+///
+/// # Errors
+/// When one of them does not come up.
+pub fn started(node: &Node, name: &str, tenants: &str) -> Result<(Home, Agent)> {
+    node.start_runtime()?;
+    let home = Home::new(name)?;
+    home.write(&home.configuration(tenants))?;
+    let agent = Agent::start(&home)?;
+    Ok((home, agent))
+}
+
 /// The two containers of a tenant.
 #[derive(Debug)]
 pub struct Pair {
@@ -57,10 +70,7 @@ impl Cast {
     /// # Errors
     /// When one of them does not come up.
     pub fn assemble(node: &Node, name: &str) -> Result<Self> {
-        node.start_runtime()?;
-        let home = Home::new(name)?;
-        home.write(&home.configuration(TENANTS))?;
-        let agent = Agent::start(&home)?;
+        let (home, agent) = started(node, name, TENANTS)?;
         let alone = |namespace, runtime, options| {
             let wish = Wish::new(namespace, "alone", runtime).with(options);
             Container::start(wish).with_context(|| format!("a pod of {namespace} on {runtime}"))

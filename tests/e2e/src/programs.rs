@@ -8,6 +8,20 @@ use bulkhead_benign::{IMAGE, LIBRARY, PROGRAMS, Program};
 /// Where a container finds the scripts.
 const SCRIPTS: &str = "/opt/benign";
 
+/// A test for each program by its name, which hands the name to `check`; `TESTED` lists them.
+#[macro_export]
+macro_rules! programs {
+    ($($name:ident)+) => {
+        const TESTED: &[&str] = &[$(stringify!($name)),+];
+        $(
+            #[test]
+            fn $name() {
+                check(stringify!($name));
+            }
+        )+
+    };
+}
+
 /// Options of `bulkhead-cri run` for a container of the image, with the scripts in it.
 ///
 /// # Errors

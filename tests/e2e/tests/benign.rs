@@ -185,20 +185,7 @@ mod tests {
         faults
     }
 
-    /// A test of its own for each program, so that each is told by its name.
-    macro_rules! programs {
-        ($($name:ident)+) => {
-            const TESTED: &[&str] = &[$(stringify!($name)),+];
-            $(
-                #[test]
-                fn $name() {
-                    check(stringify!($name));
-                }
-            )+
-        };
-    }
-
-    programs! {
+    bulkhead_e2e::programs! {
         nginx apache2 postgres redis mariadb node java python php gcc debuggers balancers
         daemons bubblewrap fio exporter
     }

@@ -6,7 +6,7 @@ mod tests {
 
     use bulkhead_e2e::{
         agent::{Agent, Home},
-        cast::{MIGHTY, TENANTS, is_of},
+        cast::{MIGHTY, TENANTS, is_of, started},
         node::Node,
         pod::{Container, Ended, Wish},
     };
@@ -23,10 +23,7 @@ mod tests {
 
     /// The actor's cgroups are all the node's, as for every privileged container.
     fn stage(node: &Node, name: &str) -> Stage {
-        node.start_runtime().unwrap();
-        let home = Home::new(name).unwrap();
-        home.write(&home.configuration(TENANTS)).unwrap();
-        let agent = Agent::start(&home).unwrap();
+        let (home, agent) = started(node, name, TENANTS).unwrap();
         let actor = Container::start(Wish::new("team-a", name, "runc").with(MIGHTY)).unwrap();
         let neighbour = Container::start(Wish::new("team-c", name, "crun")).unwrap();
         Stage { home, _agent: agent, actor, neighbour }

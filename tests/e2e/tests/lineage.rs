@@ -6,7 +6,7 @@ mod tests {
 
     use bulkhead_e2e::{
         agent::{Agent, Home},
-        cast::{MIGHTY, TENANTS},
+        cast::{MIGHTY, TENANTS, started},
         evidence::Event,
         node::Node,
         pod::{Container, Wish},
@@ -14,14 +14,6 @@ mod tests {
     use serde_json::Value;
 
     const ACT: &str = "echo x > /proc/sys/kernel/core_pattern";
-
-    fn started(node: &Node, name: &str) -> (Home, Agent) {
-        node.start_runtime().unwrap();
-        let home = Home::new(name).unwrap();
-        home.write(&home.configuration(TENANTS)).unwrap();
-        let agent = Agent::start(&home).unwrap();
-        (home, agent)
-    }
 
     fn act(home: &Home, before: u64) -> Event {
         let is = |event: &Event| event.is_act() && event.text("rule") == "BH-FILE-001";
@@ -42,7 +34,7 @@ mod tests {
     #[test]
     fn an_act_is_told_with_the_shells_above_it() {
         let Some(node) = Node::claim_with_bpf_lsm("lineage", true) else { return };
-        let (home, _agent) = started(&node, "lineage");
+        let (home, _agent) = started(&node, "lineage", TENANTS).unwrap();
         let container = Container::start(Wish::new("team-a", "web", "runc").with(MIGHTY)).unwrap();
         let before = home.evidence().newest().unwrap();
         let inner = format!("{ACT}; true");
@@ -89,7 +81,7 @@ mod tests {
     #[test]
     fn the_words_of_a_command_line_cannot_break_the_log() {
         let Some(node) = Node::claim_with_bpf_lsm("hostile command lines", true) else { return };
-        let (home, _agent) = started(&node, "words");
+        let (home, _agent) = started(&node, "words", TENANTS).unwrap();
         let container = Container::start(Wish::new("team-a", "odd", "crun").with(MIGHTY)).unwrap();
         let before = home.evidence().newest().unwrap();
         let script = format!("{ACT}; true");
@@ -105,7 +97,7 @@ mod tests {
     #[test]
     fn an_agent_that_comes_back_knows_what_ran_before() {
         let Some(node) = Node::claim_with_bpf_lsm("lineage after a restart", true) else { return };
-        let (home, agent) = started(&node, "back");
+        let (home, agent) = started(&node, "back", TENANTS).unwrap();
         // Its first process waits for a word and then starts another that acts.
         let first = "mkfifo /tmp/go; while read word < /tmp/go; do sh /tmp/act $word; done";
         let wish = Wish::new("team-a", "old", "runc").with(MIGHTY).that_begins_with(first);

@@ -7,7 +7,7 @@ mod tests {
 
     use bulkhead_e2e::{
         agent::{Agent, Home},
-        cast::{MIGHTY, TENANTS},
+        cast::{MIGHTY, TENANTS, started},
         evidence::Event,
         node::Node,
         pod::{Container, Wish},
@@ -15,14 +15,11 @@ mod tests {
 
     const PINS: &str = "/sys/fs/bpf:/pins";
 
-    fn started(node: &Node, name: &str) -> (Home, Agent) {
-        node.start_runtime().unwrap();
+    /// With the socket in the agent's home, too, where a container can be given it.
+    fn at_home(node: &Node, name: &str) -> (Home, Agent) {
         let home = Home::new(name).unwrap();
-        let directory = home.directory().display();
-        let runtime = format!("runtimeDirectory: {directory}/run\n{TENANTS}");
-        home.write(&home.configuration(&runtime)).unwrap();
-        let agent = Agent::start(&home).unwrap();
-        (home, agent)
+        let tenants = format!("runtimeDirectory: {}/run\n{TENANTS}", home.directory().display());
+        started(node, name, &tenants).unwrap()
     }
 
     /// A container that has everything, the agent's directory and its pins too.
@@ -64,7 +61,7 @@ mod tests {
     #[test]
     fn a_tenant_cannot_touch_what_is_the_agents() {
         let Some(node) = Node::claim_with_bpf_lsm("the agent's own", true) else { return };
-        let (home, mut agent) = started(&node, "own");
+        let (home, mut agent) = at_home(&node, "own");
         let container = mighty(&home, "team-b");
         let pinned = fs::read_dir("/sys/fs/bpf/bulkhead").unwrap().count();
         for (line, rule) in attacks(&agent) {
@@ -87,7 +84,7 @@ mod tests {
         let Some(node) = Node::claim_with_bpf_lsm("the agent's own, without it", true) else {
             return;
         };
-        let (home, agent) = started(&node, "own-absent");
+        let (home, agent) = at_home(&node, "own-absent");
         let container = mighty(&home, "team-a");
         agent.kill().unwrap();
         for line in ["rm -rf /pins/bulkhead", "rm -f /agent/state/evidence/current.jsonl"] {
@@ -99,7 +96,7 @@ mod tests {
     #[test]
     fn a_trusted_tenant_is_told_of() {
         let Some(node) = Node::claim_with_bpf_lsm("the agent's own, trusted", true) else { return };
-        let (home, agent) = started(&node, "own-trusted");
+        let (home, agent) = at_home(&node, "own-trusted");
         let container = mighty(&home, "team-c");
         let before = home.evidence().newest().unwrap();
         assert!(container.sh(&format!("kill -0 {}", agent.pid())).unwrap().well());

@@ -11,8 +11,8 @@ mod tests {
     };
 
     use bulkhead_e2e::{
-        agent::{Agent, Home},
-        cast::MIGHTY,
+        agent::Agent,
+        cast::{MIGHTY, started},
         node::{self, Node},
         pod::{Container, Wish},
         wait_for,
@@ -29,14 +29,6 @@ tenants:
     /// Says that it lives, ten times a second.
     const BEAT: &str = "(while :; do cat /proc/uptime > /tmp/beat; \
                         sleep 0.1; done) & nc -l -p 4444 & :";
-
-    fn started(node: &Node, name: &str) -> (Home, Agent) {
-        node.start_runtime().unwrap();
-        let home = Home::new(name).unwrap();
-        home.write(&home.configuration(LEVELS)).unwrap();
-        let agent = Agent::start(&home).unwrap();
-        (home, agent)
-    }
 
     /// A line of shell in a container that may not come to its end.
     struct Unwaited(Child);
@@ -89,7 +81,7 @@ tenants:
     #[test]
     fn a_container_that_breaks_out_is_frozen_whole_and_what_it_did_is_kept() {
         let Some(node) = Node::claim_with_bpf_lsm("freeze, capture, thaw", true) else { return };
-        let (home, _agent) = started(&node, "freeze");
+        let (home, _agent) = started(&node, "freeze", LEVELS).unwrap();
         let mut options = MIGHTY.to_vec();
         options.extend(["--env", "DB_PASSWORD=hunter2"]);
         let wish = Wish::new("shop", "web", "runc").with(&options).that_begins_with(BEAT);
@@ -169,7 +161,7 @@ tenants:
     #[test]
     fn a_system_namespace_is_refused_and_not_frozen() {
         let Some(node) = Node::claim_with_bpf_lsm("system namespaces", true) else { return };
-        let (home, _agent) = started(&node, "system");
+        let (home, _agent) = started(&node, "system", LEVELS).unwrap();
         let wish = Wish::new("kube-system", "dns", "crun").with(MIGHTY);
         let container = Container::start(wish).unwrap();
         let before = home.evidence().newest().unwrap();
@@ -187,7 +179,7 @@ tenants:
     #[test]
     fn an_agent_that_comes_back_knows_what_is_frozen() {
         let Some(node) = Node::claim_with_bpf_lsm("frozen across a restart", true) else { return };
-        let (home, agent) = started(&node, "again");
+        let (home, agent) = started(&node, "again", LEVELS).unwrap();
         let wish = Wish::new("shop", "job", "crun").with(MIGHTY).that_begins_with(BEAT);
         let container = Container::start(wish).unwrap();
         let id = &container.id;
@@ -218,7 +210,7 @@ tenants:
     #[test]
     fn a_tenant_that_asks_the_agent_is_refused_and_told() {
         let Some(node) = Node::claim_with_bpf_lsm("a tenant at the socket", true) else { return };
-        let (home, _agent) = started(&node, "socket");
+        let (home, _agent) = started(&node, "socket", LEVELS).unwrap();
         let mut options = MIGHTY.to_vec();
         options.extend(["--mount", "/run/bulkhead:/run/bulkhead"]);
         let wish = Wish::new("shop", "spy", "runc").with(&options);

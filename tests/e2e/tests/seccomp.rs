@@ -87,20 +87,7 @@ mod tests {
         assert_eq!(strict.well(), expected, "{name} under untrusted: {}", strict.said);
     }
 
-    /// A test of its own for each program, so that each is told by its name.
-    macro_rules! programs {
-        ($($name:ident)+) => {
-            const TESTED: &[&str] = &[$(stringify!($name)),+];
-            $(
-                #[test]
-                fn $name() {
-                    check(stringify!($name));
-                }
-            )+
-        };
-    }
-
-    programs! { nginx postgres redis node java python gcc }
+    bulkhead_e2e::programs! { nginx postgres redis node java python gcc }
 
     #[test]
     fn a_profile_learned_from_a_program_lets_it_work_and_refuses_what_it_never_did() {

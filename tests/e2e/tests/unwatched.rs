@@ -5,8 +5,8 @@ mod tests {
     use std::fs;
 
     use bulkhead_e2e::{
-        agent::{Agent, Home},
-        cast::{MIGHTY, TENANTS, is_of},
+        agent::Home,
+        cast::{MIGHTY, TENANTS, is_of, started},
         evidence::Event,
         node::Node,
         pod::{Container, Wish},
@@ -34,14 +34,6 @@ mod tests {
             .collect();
         assert!(threads.len() > 10, "{threads:?}");
         threads
-    }
-
-    fn started(node: &Node, name: &str) -> (Home, Agent) {
-        node.start_runtime().unwrap();
-        let home = Home::new(name).unwrap();
-        home.write(&home.configuration(TENANTS)).unwrap();
-        let agent = Agent::start(&home).unwrap();
-        (home, agent)
     }
 
     /// What the log says of the acts of `team-a` that met a rule.
@@ -84,7 +76,7 @@ mod tests {
     #[test]
     fn nothing_slips_through_before_a_container_is_named() {
         let Some(node) = Node::claim_with_bpf_lsm("the first instruction", true) else { return };
-        let (home, agent) = started(&node, "early");
+        let (home, agent) = started(&node, "early", TENANTS).unwrap();
         let first = format!("( : > {FORBIDDEN} ) && touch /tmp/leak; unshare -U touch /tmp/leak");
         for runtime in ["runc", "crun"] {
             let before = home.evidence().newest().unwrap();
@@ -111,7 +103,7 @@ mod tests {
     #[test]
     fn a_flood_loses_no_count_and_the_log_says_what_it_lost() {
         let Some(node) = Node::claim_with_bpf_lsm("a flood", true) else { return };
-        let (home, agent) = started(&node, "flood");
+        let (home, agent) = started(&node, "flood", TENANTS).unwrap();
         let actor = Container::start(Wish::new("team-a", "flood", "crun").with(MIGHTY)).unwrap();
         let before = home.evidence().newest().unwrap();
         agent.stop().unwrap();
