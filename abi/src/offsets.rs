@@ -73,6 +73,7 @@ macro_rules! kernel_offsets {
             DENTRY_PARENT: "dentry", "d_parent", required;
             DENTRY_NAME: "dentry", "d_name", required;
             DENTRY_INODE: "dentry", "d_inode", required;
+            DENTRY_SB: "dentry", "d_sb", required;
             QSTR_LEN: "qstr", "len", required;
             QSTR_NAME: "qstr", "name", required;
             INODE_MODE: "inode", "i_mode", required;
@@ -126,7 +127,6 @@ macro_rules! kernel_offsets {
             FS_CONTEXT_USER_NS: "fs_context", "user_ns", required;
             FS_TYPE_INIT: "file_system_type", "init_fs_context", required;
             VFSMOUNT_SB: "vfsmount", "mnt_sb", required;
-            VFSMOUNT_ROOT: "vfsmount", "mnt_root", required;
         }
     };
 }

@@ -1,12 +1,17 @@
 //! Who acts, and whose a cgroup is.
 
-use aya_ebpf::helpers::bpf_get_current_cgroup_id;
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::{bpf_get_current_cgroup_id, generated::bpf_loop};
 use bulkhead_abi::{Identity, TaskState};
 
 use crate::{
     kernel::{self, Cgroup, Task, TaskAddress},
     maps::{STATE, STATE_MOVED, STATE_OVERFLOW, TASKS, entry_of, entry_or_host, namespace_entry},
 };
+
+/// Cgroups above a workload's that are looked at; a container's own are the nearest.
+const MAX_NESTING: u32 = 32;
 
 /// A workload's process that is doing something.
 #[derive(Clone, Copy)]
@@ -46,7 +51,7 @@ impl Actor {
         let cgroup = unsafe { bpf_get_current_cgroup_id() };
         let identity = match entry_of(cgroup) {
             Some(identity) => *identity,
-            None => inherited(Task::current().cgroup()),
+            None => inherited(|| Task::current().cgroup()),
         };
         Self { cgroup, home: cgroup, identity }
     }
@@ -74,17 +79,17 @@ pub fn identity_of_task(task: Task) -> Identity {
 pub fn identity_of(cgroup: Cgroup) -> Identity {
     match entry_of(cgroup.id()) {
         Some(identity) => *identity,
-        None => inherited(cgroup),
+        None => inherited(|| cgroup),
     }
 }
 
 /// The entry of the nearest ancestor, where the map has once been full: then a cgroup without an
 /// entry need not be the host's, and a tenant that made too many gains nothing by it.
 #[inline(always)]
-fn inherited(cgroup: Cgroup) -> Identity {
+fn inherited(cgroup: impl FnOnce() -> Cgroup) -> Identity {
     match STATE.get(STATE_OVERFLOW) {
         Some(1) => {
-            let ancestor = nearest_entry(kernel::address_of(cgroup.0));
+            let ancestor = nearest_entry(kernel::address_of(cgroup().0));
             entry_or_host(ancestor)
         }
         _ => Identity::HOST,
@@ -96,18 +101,35 @@ fn inherited(cgroup: Cgroup) -> Identity {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn nearest_entry(cgroup: u64) -> u64 {
-    let mut address = cgroup;
-    for _ in 0..32 {
-        address = Cgroup::parent_of(address);
-        if address == 0 {
-            return 0;
-        }
-        let id = Cgroup::id_copied(address);
-        if entry_of(id).is_some() {
-            return id;
-        }
+    let mut climb = Climb { address: cgroup, found: 0 };
+    // SAFETY: `climb_one` is a program of the type that the helper calls, and `climb` outlives the
+    // loop.
+    unsafe {
+        bpf_loop(MAX_NESTING, climb_one as *mut c_void, (&raw mut climb).cast::<c_void>(), 0);
     }
-    0
+    climb.found
+}
+
+/// A way up the tree of cgroups.
+struct Climb {
+    address: u64,
+    found: u64,
+}
+
+/// One step: goes to the parent. Returns 1 at the end.
+extern "C" fn climb_one(_step: u32, context: *mut c_void) -> i64 {
+    let climb = context.cast::<Climb>();
+    // SAFETY: bpf_loop passes the pointer that `nearest_entry` gave it.
+    unsafe {
+        let address = Cgroup::parent_of((*climb).address);
+        (*climb).address = address;
+        let id = Cgroup::id_copied(address);
+        let found = entry_of(id).is_some();
+        if found {
+            (*climb).found = id;
+        }
+        i64::from(found || address == 0)
+    }
 }
 
 /// The workload that a task came from, if a workload has put it outside its own cgroups: a task

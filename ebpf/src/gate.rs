@@ -19,8 +19,8 @@ use bulkhead_abi::{ActKey, Fate, Identity, Repeats, Verdict, WINDOW, WINDOW_OVER
 use bulkhead_guard::budget::Budget;
 
 use crate::{
+    instructions::{add_one, exchange},
     maps::{ACTS, CRITICAL, CRITICAL_BYTES, EVENTS, EVENTS_BYTES, PURSES, PurseKey},
-    settle::add_one,
 };
 
 /// Purses of a tenant: one a lane, and from [`PURSE_FIRST`] on one a rule.
@@ -200,20 +200,4 @@ fn spend(payer: u64, purse: u32, budget: Budget, now: u64) -> bool {
         }
     }
     false
-}
-
-/// Compare-and-swap, which core offers not for this target. True if it was `held` and is `new` now.
-#[inline(always)]
-fn exchange(value: *mut u64, held: u64, new: u64) -> bool {
-    let found: u64;
-    // SAFETY: a map value, aligned to eight bytes, that every writer changes with this instruction.
-    unsafe {
-        core::arch::asm!(
-            "r0 = cmpxchg_64({value} + 0, r0, {new})",
-            value = in(reg) value,
-            new = in(reg) new,
-            inout("r0") held => found,
-        );
-    }
-    found == held
 }

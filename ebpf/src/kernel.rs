@@ -4,7 +4,7 @@
 //! pointers that it follows and where speed counts; `read` copies by helper, for the rest. Both
 //! read zero from a bad address instead of faulting.
 
-use core::{ffi::c_void, ptr};
+use core::{ffi::c_void, mem::MaybeUninit, ptr};
 
 use aya_ebpf::{Global, helpers};
 use bulkhead_guard::capabilities::Credentials;
@@ -38,33 +38,35 @@ fn field<T: Copy>(object: Object, offset: &Global<u32>) -> T {
     unsafe { ptr::read_volatile(object.byte_add(offset.load() as usize).cast()) }
 }
 
-/// Copies a value from kernel memory; all zero where that fails.
+/// Copies a value from kernel memory.
 #[inline(always)]
 pub fn read<T: Copy>(address: u64) -> Option<T> {
     // SAFETY: the helper checks the address itself and fails on a bad one.
     unsafe { helpers::bpf_probe_read_kernel(address as *const T).ok() }
 }
 
-/// The number at `address`, zero where there is none: the helper clears what it cannot fill. Without a
-/// branch of its own for that: of two ways that meet again, one with a known zero, the verifier of 6.1 keeps
-/// the zero alone, and takes out as dead what is done with any other number.
+/// The value at `address`, all zero where there is none: the helper clears what it cannot fill. Without a
+/// branch of its own for that: the verifier would go both ways through all that follows, and of two ways that
+/// meet again, one with a known zero, that of 6.1 keeps the zero alone, and takes out as dead what is done
+/// with any other number.
 #[inline(always)]
-pub fn read_number(address: u64) -> u64 {
-    let mut value = 0u64;
-    // SAFETY: the value has the length that the helper is told; it checks the address itself.
-    let _cleared_on_failure = unsafe {
-        helpers::generated::bpf_probe_read_kernel(
-            (&raw mut value).cast(),
-            8,
+pub fn read_or_zero<T: Copy>(address: u64) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the value has the length that the helper is told, and the helper fills it whatever the
+    // address; a number, which is what is read so, may be any bytes.
+    unsafe {
+        let _cleared_on_failure = helpers::generated::bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
             address as *const c_void,
-        )
-    };
-    value
+        );
+        value.assume_init()
+    }
 }
 
 #[inline(always)]
-fn read_at<T: Copy + Default>(address: u64, offset: &Global<u32>) -> T {
-    read(address.wrapping_add(u64::from(offset.load()))).unwrap_or_default()
+fn read_at<T: Copy>(address: u64, offset: &Global<u32>) -> T {
+    read_or_zero(address.wrapping_add(u64::from(offset.load())))
 }
 
 /// The address of an object as a plain number. A global function takes no typed pointer, and the
@@ -72,7 +74,7 @@ fn read_at<T: Copy + Default>(address: u64, offset: &Global<u32>) -> T {
 #[inline(always)]
 pub fn address_of(object: Object) -> u64 {
     let slot = object;
-    read((&raw const slot) as u64).unwrap_or_default()
+    read_or_zero((&raw const slot) as u64)
 }
 
 /// Arguments of a traced function.
@@ -382,8 +384,8 @@ impl Cgroup {
 /// in the dentry's private word (OVL_E_UPPER_ALIAS), or, up to 6.4, behind it.
 #[inline(always)]
 pub fn in_upper_layer(dentry: u64) -> bool {
-    let word = read_number(dentry.wrapping_add(u64::from(DENTRY_PRIVATE.load())));
-    let flags = if word < 4096 { word } else { read_number(word) };
+    let word: u64 = read_at(dentry, &DENTRY_PRIVATE);
+    let flags = if word < 4096 { word } else { read_or_zero(word) };
     flags & 1 != 0
 }
 
@@ -426,13 +428,6 @@ pub fn text_of(name: u64) -> u64 {
     read_at(name, &QSTR_NAME)
 }
 
-/// Mode and superblock magic of the inode at `address`.
-#[inline(always)]
-pub fn mode_and_magic(inode: u64) -> (u32, u64) {
-    let (_, _, magic, mode, _) = inode_facts(inode);
-    (mode, magic)
-}
-
 /// The last eight bytes of a string of fewer than 256 bytes; 0 for a shorter one than eight.
 #[inline(always)]
 pub fn string_tail(address: u64) -> u64 {
@@ -447,7 +442,7 @@ pub fn string_tail(address: u64) -> u64 {
     };
     // The length counts the zero at the end.
     match u64::try_from(length) {
-        Ok(length) if length > 8 => read(address + length - 9).unwrap_or_default(),
+        Ok(length) if length > 8 => read_or_zero(address + length - 9),
         _ => 0,
     }
 }

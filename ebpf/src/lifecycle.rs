@@ -10,6 +10,7 @@ use bulkhead_guard::{cgroups, setup};
 
 use crate::{
     actor::{self, Actor},
+    instructions::add_one,
     kernel::{self, Arguments, Cgroup, Object, Task, TaskAddress},
     lineage,
     maps::{
@@ -17,7 +18,7 @@ use crate::{
         STATE_OVERFLOW, TASKS, entry_of, entry_or_host, namespace_entry,
     },
     record,
-    settle::{Site, TaskTarget, add_one, on_task},
+    settle::{Site, TaskTarget, on_task},
 };
 
 /// cgroup_mkdir(cgrp, path): the new cgroup has no task yet.
@@ -123,7 +124,7 @@ fn tp_sched_process_exec(context: *mut core::ffi::c_void) -> i32 {
             let file = kernel::program_file(arguments.number(2));
             let exec = setup::Exec {
                 memory_as_placed: mark.memory == task.memory(),
-                unlinked_file: kernel::inode_links(kernel::file_inode(file)) == 0,
+                unlinked_file: kernel::file_inode(file).links() == 0,
                 still_where_placed: mark.placed_in == task.mount_namespace(),
                 on_the_node: current_is_host(),
             };

@@ -18,11 +18,11 @@ use bulkhead_abi::{
 
 use crate::{
     actor,
+    instructions::add_one,
     kernel::{self, Arguments, Cgroup, Task, TaskAddress},
     lifecycle::IteratorContext,
     maps::{STATE, STATE_EXECUTED_LOST, TaskStorage, entry_of},
     record,
-    settle::add_one,
 };
 
 /// Kept on the leader of each thread group of a workload.

@@ -35,13 +35,13 @@ pub fn is_on_device(device: u32) -> bool {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn is_own_file(dentry: u64) -> i32 {
+    let device = kernel::dentry_superblock(dentry).device();
+    if !is_on_device(device) {
+        return 0;
+    }
     let mut at = dentry;
-    for level in 0..LEVELS {
-        let (inode, device, ..) = kernel::inode_facts(kernel::dentry_inode(at));
-        // A name that comes has no inode yet: its directory has one.
-        if level < 2 && inode != 0 && !is_on_device(device) {
-            return 0;
-        }
+    for _ in 0..LEVELS {
+        let inode = kernel::dentry_inode(at).number();
         // SAFETY: the value is not read.
         if unsafe { OWN.get(OwnFile { inode, device, padding: 0 }) }.is_some() {
             return i32::from(!is_process(kernel::address_of(Task::current().0)));

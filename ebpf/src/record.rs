@@ -10,7 +10,10 @@ use bulkhead_abi::{
     SENSITIVE_NAME_LEN, SensitiveFile, Verdict, file_target, party_flag, record_flag,
 };
 
-use crate::kernel::{self, Task, TaskAddress};
+use crate::{
+    instructions::opaque,
+    kernel::{self, Task, TaskAddress},
+};
 
 /// Names of a path that are kept; what lies above them is cut off.
 const MAX_DEPTH: u32 = 32;
@@ -154,9 +157,9 @@ pub extern "C" fn fill_process(party: *mut Party, task: u64) -> i32 {
         (*party).capabilities = capabilities;
         (*party).user_namespace = namespace;
         (*party).padding = 0;
-        let (inode, device, ..) = kernel::inode_facts(kernel::file_inode(executable));
-        (*party).exe_inode = inode;
-        (*party).exe_device = device;
+        let inode = kernel::file_inode(executable);
+        (*party).exe_inode = inode.number();
+        (*party).exe_device = inode.superblock().device();
         (*party).pid = task.tgid();
         (*party).tid = task.tid();
         (*party).mount_namespace = task.mount_namespace();
@@ -192,14 +195,14 @@ pub extern "C" fn fill_file(file: *mut File, dentry: u64) -> i32 {
     unsafe {
         let (start, truncated) = write_path((*file).path.as_mut_ptr(), dentry);
         let inode = kernel::dentry_inode(dentry);
-        let (number, device, magic, mode, special) = kernel::inode_facts(inode);
+        let superblock = inode.superblock();
         (*file).path_start = start;
         (*file).flags = if truncated { party_flag::PATH_TRUNCATED } else { 0 };
-        (*file).inode = number;
-        (*file).device = device;
-        (*file).magic = magic;
-        (*file).mode = mode;
-        (*file).special_device = special;
+        (*file).inode = inode.number();
+        (*file).device = superblock.device();
+        (*file).magic = superblock.magic();
+        (*file).mode = inode.mode();
+        (*file).special_device = inode.device_number();
         (*file).fstype = [0; 16];
     }
     0
@@ -208,8 +211,9 @@ pub extern "C" fn fill_file(file: *mut File, dentry: u64) -> i32 {
 /// What tells the file of a dentry from others, before there is a record.
 #[inline(always)]
 pub fn file_at(dentry: u64) -> [u64; 3] {
-    let (inode, device, magic, _mode, special) = kernel::inode_facts(kernel::dentry_inode(dentry));
-    file_target(inode, device, special, magic)
+    let inode = kernel::dentry_inode(dentry);
+    let superblock = inode.superblock();
+    file_target(inode.number(), superblock.device(), inode.device_number(), superblock.magic())
 }
 
 /// What tells a name in its directory from others: there may be no file there yet.
@@ -276,27 +280,28 @@ unsafe fn fill_nameless(file: *mut File) {
 struct PathWriter {
     /// A buffer of [`PATH_LEN`] bytes, followed by at least [`NAME_MASK`] + 1 more.
     buffer: *mut u8,
+    /// What is written next; 0 once the root has been.
     dentry: u64,
-    position: u32,
-    /// The root was reached.
-    whole: bool,
-    /// A name was shortened.
-    shortened: bool,
+    position: u64,
+    /// Names that were shortened.
+    shortened: u64,
 }
 
 /// Writes the path of `dentry` inside its file system at the end of `buffer`. Returns where it
 /// begins and whether something was cut off.
 #[inline(always)]
 pub unsafe fn write_path(buffer: *mut u8, dentry: u64) -> (u16, bool) {
+    // The verifier looks at the step until it meets no new state. With numbers that it knows at the
+    // beginning, it would meet one for each sum of name lengths.
+    let zero = opaque(0);
     let mut writer =
-        PathWriter { buffer, dentry, position: PATH_LEN as u32, whole: false, shortened: false };
-    // The verifier looks at the step once; unrolled, it would look at every sum of name lengths.
+        PathWriter { buffer, dentry, position: PATH_LEN as u64 + zero, shortened: zero };
     // SAFETY: `write_name` is a program of the type that the helper calls, and the writer outlives
     // the loop.
     unsafe {
         bpf_loop(MAX_DEPTH, write_name as *mut c_void, (&raw mut writer).cast::<c_void>(), 0);
     }
-    (writer.position as u16, writer.shortened || !writer.whole)
+    (writer.position as u16, writer.shortened != 0 || writer.dentry != 0)
 }
 
 /// One step: writes the name of the writer's dentry and goes to its parent. Returns 1 at the end.
@@ -308,20 +313,21 @@ extern "C" fn write_name(depth: u32, context: *mut c_void) -> i64 {
         let parent = kernel::dentry_parent(dentry);
         let root = parent == dentry || parent == 0;
         if root && depth > 0 {
-            (*writer).whole = true;
+            (*writer).dentry = 0;
             return 1;
         }
         let (mut length, name) = kernel::dentry_name(dentry);
         if length >= NAME_MASK {
             length = NAME_MASK - 1;
-            (*writer).shortened = true;
+            (*writer).shortened += 1;
         }
         // A root is called "/" already, and what has no place in a tree (a memfd) gets none.
         let slash = u32::from(!root);
-        if (*writer).position < length + slash {
+        let needed = u64::from(length + slash);
+        if (*writer).position < needed {
             return 1;
         }
-        let position = (*writer).position - (length + slash);
+        let position = (*writer).position - needed;
         (*writer).position = position;
         // The compiler knows that both masks change nothing and would drop them; the verifier does
         // not know and wants to see them.
@@ -336,11 +342,7 @@ extern "C" fn write_name(depth: u32, context: *mut c_void) -> i64 {
             length,
             name as *const c_void,
         );
-        (*writer).dentry = parent;
-        if root {
-            (*writer).whole = true;
-            return 1;
-        }
+        (*writer).dentry = if root { 0 } else { parent };
+        i64::from(root)
     }
-    0
 }

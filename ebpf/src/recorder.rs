@@ -14,9 +14,9 @@ use bulkhead_abi::{
 
 use crate::{
     actor,
+    instructions::add_one,
     kernel::{self, Arguments, Task},
     maps::entry_of,
-    settle::add_one,
 };
 
 /// Counts by call; see `abi/src/recorded.rs` for the indexes.

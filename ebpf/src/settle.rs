@@ -1,6 +1,6 @@
 //! From "this rule is met" to the kernel's answer: verdict, count, record, refusal.
 
-use core::{hint::black_box, mem::transmute};
+use core::mem::transmute;
 
 use aya_ebpf::{
     bindings::BPF_RB_NO_WAKEUP, helpers::generated::bpf_send_signal, maps::ring_buf::RingBufEntry,
@@ -16,6 +16,7 @@ use crate::{
     actor::{self, Actor},
     gate,
     generation::{self, Turn},
+    instructions::{add_one, opaque},
     kernel::{self, Task, TaskAddress},
     lineage,
     maps::{COUNTS, LEVELS, UNCOUNTED},
@@ -197,13 +198,15 @@ fn settle(
     if matches!(effect, bulkhead_abi::Effect::Denied) { REFUSE } else { PASS }
 }
 
-/// The same, but no constant to the verifier: it would go through all that follows once for each rule
-/// that a hook can come to here, and on 6.1 the opening of a file has too many.
+/// The same, but no constants to the verifier: it would go through all that follows once for each rule
+/// that a hook can come to here.
 #[inline(always)]
 fn unknown(rule: Rule, relation: Relation) -> (Rule, Relation) {
-    let numbers = black_box((rule as u16, relation as u8));
+    let numbers = opaque((rule as u64) << 8 | relation as u64);
     // SAFETY: both were made of such values just now.
-    unsafe { (transmute::<u16, Rule>(numbers.0), transmute::<u8, Relation>(numbers.1)) }
+    unsafe {
+        (transmute::<u16, Rule>((numbers >> 8) as u16), transmute::<u8, Relation>(numbers as u8))
+    }
 }
 
 /// Has the act told, if it is to be.
@@ -302,15 +305,4 @@ pub extern "C" fn count_one(container: u64, tenant: u32, what: u32, outcome: u32
         }
     }
     0
-}
-
-/// Adds one atomically: programs on other processors, and ones that were preempted on this one, add
-/// to the same value. The target has no compare-and-swap, for which reason core offers no
-/// `fetch_add` here.
-#[inline(always)]
-pub fn add_one(value: *mut u64) {
-    // SAFETY: a map value, aligned to eight bytes, that every writer adds to with this instruction.
-    unsafe {
-        core::arch::asm!("lock *(u64 *)({value} + 0) += {one}", value = in(reg) value, one = in(reg) 1u64);
-    }
 }

@@ -136,10 +136,15 @@ impl Workshop {
     /// The compiler's flags. Source paths are part of the object (BTF line information), so those
     /// of this machine are replaced by names that are the same everywhere.
     fn flags(&self) -> Result<Vec<String>> {
-        let mut flags: Vec<String> =
-            ["-Cdebuginfo=2", "-Clink-arg=--btf", "--cfg=bpf_target_arch=\"x86_64\""]
-                .map(str::to_owned)
-                .into();
+        let mut flags: Vec<String> = [
+            "-Cdebuginfo=2",
+            "-Clink-arg=--btf",
+            // Else a clearing or copying of some bytes becomes a call of a loop over them.
+            "-Clink-arg=--disable-expand-memcpy-in-order",
+            "--cfg=bpf_target_arch=\"x86_64\"",
+        ]
+        .map(str::to_owned)
+        .into();
         let mut replace = |path: &Path, name: &str| {
             flags.push(format!("--remap-path-prefix={}={name}", path.display()));
         };

@@ -29,7 +29,7 @@ fn file_receive(arguments: Arguments, rung: Rung) -> i32 {
     let told = descriptors::told(file.inode().magic());
     let owner = match told {
         Told::ByNamespace => {
-            let number = kernel::inode_number(kernel::address_of(file.inode().0));
+            let number = file.inode().address().number();
             actor::owner_of_namespace(number as u32)
         }
         Told::BySocket => {

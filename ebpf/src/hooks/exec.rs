@@ -22,9 +22,11 @@ fn bprm_check_security(arguments: Arguments, rung: Rung) -> i32 {
     let Some(actor) = Actor::current() else { return PASS };
     let file = kernel::program_file(arguments.number(0));
     let (inode, dentry) = (kernel::file_inode(file), kernel::file_dentry(file));
-    let (_mode, magic) = kernel::mode_and_magic(inode);
-    let program =
-        Program { magic, links: kernel::inode_links(inode), upper: kernel::in_upper_layer(dentry) };
+    let program = Program {
+        magic: inode.superblock().magic(),
+        links: inode.links(),
+        upper: kernel::in_upper_layer(dentry),
+    };
     let task = kernel::address_of(Task::current().0);
     let families = [0, 1].map(|descriptor| kernel::socket_family_at(task, descriptor));
     let directory = kernel::directory_namespace(task);

@@ -116,7 +116,7 @@ fn outside(file: OpenFile, actor: &Actor, met: &mut Met) -> bool {
 /// bind-mounted (which nothing else has).
 #[inline(always)]
 fn namespace(file: OpenFile, actor: &Actor, met: &mut Met) -> bool {
-    let number = kernel::inode_number(kernel::address_of(file.inode().0)) as u32;
+    let number = file.inode().address().number() as u32;
     let Some(owner) = actor::owner_of_namespace(number) else { return false };
     met.rule = Rule::NamespaceDescriptor;
     met.relation = relation(&actor.identity, &owner);
@@ -133,7 +133,7 @@ fn process_file(file: OpenFile, actor: &Actor, met: &mut Met) -> Option<bool> {
     if task == 0 {
         return None;
     }
-    if files::is_private(kernel::mode_and_magic(inode).0) {
+    if files::is_private(kernel::InodeAddress(inode).mode()) {
         return Some(false);
     }
     let cgroup = TaskAddress(task).cgroup();
@@ -183,8 +183,7 @@ fn named_file(file: OpenFile, magic: u64) -> Option<Rule> {
 /// the cgroup's id.
 #[inline(always)]
 fn cgroup_file(file: OpenFile, actor: &Actor, met: &mut Met) -> bool {
-    let directory = kernel::dentry_inode(kernel::dentry_parent(file.dentry()));
-    let cgroup = kernel::inode_number(directory);
+    let cgroup = kernel::dentry_inode(kernel::dentry_parent(file.dentry())).number();
     let owner = entry_or_host(cgroup);
     met.rule = Rule::CgroupControl;
     !cgroups::is_own(&actor.identity, actor.home, &owner, cgroup)

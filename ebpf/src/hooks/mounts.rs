@@ -41,8 +41,8 @@ fn sb_mount(arguments: Arguments, rung: Rung) -> i32 {
 #[inline(always)]
 fn sb_kern_mount(arguments: Arguments, rung: Rung) -> i32 {
     let Some(actor) = Actor::current() else { return PASS };
-    let superblock = Superblock::at(arguments.number(0));
-    let rule = mounts::of_superblock(superblock.magic, superblock.on_block_device);
+    let superblock = Superblock(arguments.number(0));
+    let rule = mounts::of_superblock(superblock.magic(), superblock.is_on_block_device());
     let site = Site { rung, phase: Phase::Done };
     on_file(&actor, rule, [0; 3], site, superblock_target(superblock), |file| {
         fill_superblock(file, superblock);
@@ -61,8 +61,7 @@ fn sb_umount(arguments: Arguments, rung: Rung) -> i32 {
     let Some(actor) = Actor::current() else { return PASS };
     let site = Site { rung, phase: Phase::Done };
     let flags = arguments.number(1) & 0xffff_ffff;
-    let (superblock, _root) = kernel::mount_parts(arguments.number(0));
-    let superblock = Superblock::at(superblock);
+    let superblock = kernel::mount_superblock(arguments.number(0));
     on_file(&actor, Rule::Unmount, [flags, 0, 0], site, superblock_target(superblock), |file| {
         fill_superblock(file, superblock);
     })
@@ -92,17 +91,15 @@ fn on_path(path: u64, rule: Rule, flags: u64, site: Site) -> i32 {
 /// What tells a superblock from others.
 #[inline(always)]
 fn superblock_target(superblock: Superblock) -> [u64; 3] {
-    let root = kernel::inode_number(kernel::dentry_inode(superblock.root));
-    file_target(root, superblock.device, 0, superblock.magic)
+    let root = kernel::dentry_inode(superblock.root()).number();
+    file_target(root, superblock.device(), 0, superblock.magic())
 }
 
 #[inline(always)]
 fn fill_superblock(file: *mut File, superblock: Superblock) {
-    record::fill_file(file, superblock.root);
+    record::fill_file(file, superblock.root());
     // SAFETY: the caller gives a pointer into a record that was reserved.
     unsafe {
-        (*file).magic = superblock.magic;
-        (*file).device = superblock.device;
-        (*file).fstype = kernel::read_string(superblock.type_name);
+        (*file).fstype = kernel::read_string(superblock.type_name());
     }
 }

@@ -52,7 +52,7 @@ fn path_mknod(arguments: Arguments, rung: Rung) -> i32 {
 fn path_chmod(arguments: Arguments, rung: Rung) -> i32 {
     let mode = u32::from(arguments.number(1) as u16);
     let dentry = kernel::path_dentry(arguments.number(0));
-    let (kind, _magic) = kernel::mode_and_magic(kernel::dentry_inode(dentry));
+    let kind = kernel::dentry_inode(dentry).mode();
     on(dentry, names::of_mode(mode, kind), u64::from(mode), rung)
 }
 
@@ -94,8 +94,7 @@ fn path_link(arguments: Arguments, rung: Rung) -> i32 {
 fn path_rename(arguments: Arguments, rung: Rung) -> i32 {
     let (old, new) = (arguments.address(1), arguments.address(3));
     let flags = arguments.number(4) & 0xffff_ffff;
-    let (one, _) = kernel::mode_and_magic(kernel::dentry_inode(old));
-    let (other, _) = kernel::mode_and_magic(kernel::dentry_inode(new));
+    let (one, other) = (kernel::dentry_inode(old).mode(), kernel::dentry_inode(new).mode());
     let rule = if names::exchanges_link(flags, one, other) {
         Some(Rule::LinkExchange)
     } else {

@@ -47,10 +47,7 @@ fn inode_rename(arguments: Arguments, rung: Rung) -> i32 {
 #[inline(always)]
 fn at(dentry: u64, other: u64, rung: Rung) -> i32 {
     let Some(actor) = Actor::current() else { return PASS };
-    // A name that comes has no inode yet.
-    let directory = kernel::dentry_inode(kernel::dentry_parent(dentry));
-    let (_, _, magic, ..) = kernel::inode_facts(directory);
-    let rule = if files::is_bpf_filesystem(magic) {
+    let rule = if files::is_bpf_filesystem(kernel::dentry_superblock(dentry).magic()) {
         Rule::PinnedName
     } else if own::is_file(dentry) || (other != 0 && own::is_file(other)) {
         Rule::OwnFile

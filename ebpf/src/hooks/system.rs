@@ -104,7 +104,7 @@ fn task_fix_setuid(arguments: Arguments, rung: Rung) -> i32 {
 /// capset(new, old, effective, inheritable, permitted).
 #[inline(always)]
 fn capset(arguments: Arguments, rung: Rung) -> i32 {
-    let after = kernel::read::<u64>(arguments.number(2)).unwrap_or_default();
+    let after = kernel::read_or_zero::<u64>(arguments.number(2));
     let before = kernel::held_by(arguments.number(1)).effective;
     let raised = system::raised(before, after);
     if raised == 0 {

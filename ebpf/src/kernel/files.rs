@@ -41,10 +41,10 @@ pub fn file_dentry(address: u64) -> u64 {
     path_dentry(address.wrapping_add(u64::from(FILE_PATH.load())))
 }
 
-/// Address of the inode of the file at `address`.
+/// The inode of the file at `address`.
 #[inline(always)]
-pub fn file_inode(address: u64) -> u64 {
-    read_at(address, &FILE_INODE)
+pub fn file_inode(address: u64) -> InodeAddress {
+    InodeAddress(read_at(address, &FILE_INODE))
 }
 
 /// Address of the dentry of the `struct path` at `address`.
@@ -58,6 +58,11 @@ pub fn path_dentry(address: u64) -> u64 {
 pub struct Inode(pub Object);
 
 impl Inode {
+    #[inline(always)]
+    pub fn address(self) -> InodeAddress {
+        InodeAddress(address_of(self.0))
+    }
+
     #[inline(always)]
     pub fn mode(self) -> u32 {
         u32::from(field::<u16>(self.0, &INODE_MODE))
@@ -82,35 +87,48 @@ impl Inode {
     }
 }
 
-/// What a record says of an inode: number, device, magic, mode, device number.
-#[inline(always)]
-pub fn inode_facts(inode: u64) -> (u64, u32, u64, u32, u32) {
-    let superblock = read_number(inode.wrapping_add(u64::from(INODE_SB.load())));
-    (
-        read_at(inode, &INODE_INO),
-        read_at(superblock, &SB_DEV),
-        read_number(superblock.wrapping_add(u64::from(SB_MAGIC.load()))),
-        u32::from(read_at::<u16>(inode, &INODE_MODE)),
-        read_at(inode, &INODE_RDEV),
-    )
+/// An inode by its bare address, read by copying.
+#[derive(Clone, Copy)]
+pub struct InodeAddress(pub u64);
+
+impl InodeAddress {
+    #[inline(always)]
+    pub fn number(self) -> u64 {
+        read_at(self.0, &INODE_INO)
+    }
+
+    #[inline(always)]
+    pub fn mode(self) -> u32 {
+        u32::from(read_at::<u16>(self.0, &INODE_MODE))
+    }
+
+    /// The number of the device that it stands for.
+    #[inline(always)]
+    pub fn device_number(self) -> u32 {
+        read_at(self.0, &INODE_RDEV)
+    }
+
+    #[inline(always)]
+    pub fn links(self) -> u32 {
+        read_at(self.0, &INODE_NLINK)
+    }
+
+    #[inline(always)]
+    pub fn superblock(self) -> Superblock {
+        Superblock(read_at(self.0, &INODE_SB))
+    }
 }
 
-/// The number of the inode at `address`.
+/// A dentry's inode; address 0 where it has none yet.
 #[inline(always)]
-pub fn inode_number(address: u64) -> u64 {
-    read_at(address, &INODE_INO)
+pub fn dentry_inode(dentry: u64) -> InodeAddress {
+    InodeAddress(read_at(dentry, &DENTRY_INODE))
 }
 
-/// Links to the inode at `address`.
+/// The file system of a dentry and of all above it.
 #[inline(always)]
-pub fn inode_links(address: u64) -> u32 {
-    read_at(address, &INODE_NLINK)
-}
-
-/// Address of a dentry's inode.
-#[inline(always)]
-pub fn dentry_inode(dentry: u64) -> u64 {
-    read_at(dentry, &DENTRY_INODE)
+pub fn dentry_superblock(dentry: u64) -> Superblock {
+    Superblock(read_at(dentry, &DENTRY_SB))
 }
 
 /// Address of a dentry's parent; a root is its own.
@@ -134,34 +152,43 @@ pub fn dentry_name_hash(dentry: u64) -> u64 {
     read_at(dentry, &DENTRY_NAME)
 }
 
-/// A superblock, by address: magic, whether on a block device, device, address of its type's name
-/// and of its root dentry.
+/// A superblock by its bare address, read by copying.
 #[derive(Clone, Copy)]
-pub struct Superblock {
-    pub magic: u64,
-    pub on_block_device: bool,
-    pub device: u32,
-    pub type_name: u64,
-    pub root: u64,
-}
+pub struct Superblock(pub u64);
 
 impl Superblock {
     #[inline(always)]
-    pub fn at(address: u64) -> Self {
-        Self {
-            magic: read_at(address, &SB_MAGIC),
-            on_block_device: read_at::<u64>(address, &SB_BDEV) != 0,
-            device: read_at(address, &SB_DEV),
-            type_name: read_at(read_at(address, &SB_TYPE), &FS_TYPE_NAME),
-            root: read_at(address, &SB_ROOT),
-        }
+    pub fn magic(self) -> u64 {
+        read_at(self.0, &SB_MAGIC)
+    }
+
+    #[inline(always)]
+    pub fn device(self) -> u32 {
+        read_at(self.0, &SB_DEV)
+    }
+
+    #[inline(always)]
+    pub fn is_on_block_device(self) -> bool {
+        read_at::<u64>(self.0, &SB_BDEV) != 0
+    }
+
+    /// Address of the name of its type.
+    #[inline(always)]
+    pub fn type_name(self) -> u64 {
+        read_at(read_at(self.0, &SB_TYPE), &FS_TYPE_NAME)
+    }
+
+    /// Address of its root dentry.
+    #[inline(always)]
+    pub fn root(self) -> u64 {
+        read_at(self.0, &SB_ROOT)
     }
 }
 
-/// Addresses of the superblock and of the root dentry of a mount.
+/// The superblock of a mount.
 #[inline(always)]
-pub fn mount_parts(mount: u64) -> (u64, u64) {
-    (read_at(mount, &VFSMOUNT_SB), read_at(mount, &VFSMOUNT_ROOT))
+pub fn mount_superblock(mount: u64) -> Superblock {
+    Superblock(read_at(mount, &VFSMOUNT_SB))
 }
 
 /// Number of the mount namespace that a mount is attached in; 0 where it is in none.

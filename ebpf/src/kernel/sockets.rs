@@ -58,10 +58,9 @@ impl Socket {
 pub fn socket_family_at(task: u64, descriptor: u64) -> u16 {
     let table: u64 = read_at(read_at(task, &TASK_FILES), &FILES_TABLE);
     let files: u64 = read_at(table, &TABLE_FILES);
-    let file: u64 = read(files.wrapping_add(8 * descriptor)).unwrap_or_default();
-    let (_, _, _, mode, _) = inode_facts(file_inode(file));
+    let file: u64 = read_or_zero(files.wrapping_add(8 * descriptor));
     // uapi/linux/stat.h: S_IFMT, S_IFSOCK
-    if mode & 0o170_000 != 0o140_000 {
+    if file_inode(file).mode() & 0o170_000 != 0o140_000 {
         return 0;
     }
     Socket::behind(read_at(file, &FILE_PRIVATE)).family()
