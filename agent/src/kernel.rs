@@ -45,7 +45,7 @@ pub(crate) use guard::{Guard, MapError, NO_CONTAINER};
 pub(crate) use hooks::is_decided_by_cgroup_program;
 pub(crate) use ladder::{Ladder, State};
 pub(crate) use load::LoadError;
-pub(crate) use memory::{KnownTenant, LossKey, is_lost};
+pub(crate) use memory::{InHand, KnownTenant, LossKey, is_lost};
 pub(crate) use own::identify_all;
 pub(crate) use pins::{PinError, Pins};
 pub(crate) use recorder::{Recorded, RecordedCall, Recorder};

@@ -37,8 +37,27 @@ pub(crate) struct Lineages {
     ring: Records,
     images: Images,
     found: Option<Receiver<Found>>,
-    read: Instant,
+    reading: Readings,
     lost: u64,
+}
+
+/// When /proc is read again: after a loss, but not all the time.
+#[derive(Debug)]
+struct Readings {
+    last: Instant,
+    owed: bool,
+}
+
+impl Readings {
+    /// Whether it is time. A loss that comes too soon after a reading is made good later.
+    fn due(&mut self, lost: bool, now: Instant) -> bool {
+        self.owed |= lost;
+        let due = self.owed && now.saturating_duration_since(self.last) > READ_AGAIN;
+        if due {
+            (self.last, self.owed) = (now, false);
+        }
+        due
+    }
 }
 
 /// What /proc says of one process.
@@ -59,8 +78,8 @@ impl Lineages {
     /// Begins with what runs in the containers that are there.
     pub(crate) fn start(ring: Records, workloads: &Workloads) -> Self {
         let found = read_proc(workloads);
-        let mut lineages =
-            Self { ring, images: Images::default(), found, read: Instant::now(), lost: 0 };
+        let reading = Readings { last: Instant::now(), owed: false };
+        let mut lineages = Self { ring, images: Images::default(), found, reading, lost: 0 };
         let until = Instant::now() + WAIT_AT_START;
         while let Some(found) = &lineages.found {
             match found.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -94,9 +113,8 @@ impl Lineages {
     /// were.
     pub(crate) fn tick(&mut self, workloads: &Workloads, lost: u64) -> u64 {
         self.images.retain(|container| workloads.container(container).is_some());
-        if lost > self.lost && self.read.elapsed() > READ_AGAIN {
+        if self.reading.due(lost > self.lost, Instant::now()) {
             self.found = read_proc(workloads);
-            self.read = Instant::now();
         }
         let more = lost.saturating_sub(self.lost);
         self.lost = lost;
@@ -202,5 +220,23 @@ impl Names for Known<'_> {
 
     fn entry(&self, container: u64, process: ProcessKey) -> Option<Entry> {
         self.images.entry(container, process)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_right_after_a_reading_is_made_good_later() {
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let mut readings = Readings { last: begun, owed: false };
+        assert!(!readings.due(false, after(11)), "nothing was lost");
+        assert!(!readings.due(true, after(5)), "too soon");
+        assert!(!readings.due(false, after(9)));
+        assert!(readings.due(false, after(12)));
+        assert!(!readings.due(false, after(30)), "once");
+        assert!(readings.due(true, after(40)));
     }
 }

@@ -1,6 +1,7 @@
 //! From the kernel's records to events: decode, name, hand on. And from the kernel's counts to what
 //! was repeated, and what was lost on the way.
 
+mod doubt;
 mod loss;
 mod recorder;
 mod repeats;
@@ -14,6 +15,7 @@ use bulkhead_policy::{
 };
 use jiff::Timestamp;
 
+pub(crate) use doubt::Doubt;
 pub(crate) use loss::Losses;
 pub(crate) use recorder::Recorder;
 pub(crate) use repeats::{Reading, Repeated};
@@ -26,6 +28,17 @@ pub(crate) struct Watch {
     node: String,
     boot: Timestamp,
     recorder: Option<Recorder>,
+}
+
+/// What tells an act from others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sign {
+    /// What its repeats are counted by.
+    pub(crate) key: ActKey,
+    /// When it was, in nanoseconds since boot.
+    pub(crate) time: u64,
+    /// The task that acted.
+    pub(crate) task: u32,
 }
 
 /// What one look at the rings brought.
@@ -69,12 +82,12 @@ impl Watch {
     }
 
     /// Makes events of one turn of records: all that are critical, and some of the others; none
-    /// means that none is left. What cannot be read becomes an event too. An act comes with what
-    /// its repeats are counted by.
+    /// means that none is left. What cannot be read becomes an event too. A record leaves its ring when
+    /// `take` has returned.
     pub(crate) fn turn(
         &mut self,
         names: &dyn Names,
-        mut take: impl FnMut(Event, Option<ActKey>),
+        mut take: impl FnMut(Event, Option<Sign>),
     ) -> Drained {
         let context = Context {
             node: &self.node,
@@ -88,21 +101,24 @@ impl Watch {
             if let Some(recorder) = recorder {
                 recorder.keep(bytes);
             }
-            let (event, key) = to_event(bytes, &context);
+            let (event, sign) = to_event(bytes, &context);
             drained.events += 1;
-            drained.acts += u64::from(key.is_some());
-            take(event, key);
+            drained.acts += u64::from(sign.is_some());
+            take(event, sign);
         });
         drained
     }
 }
 
 /// One record, told. Pure: the replay tests call it with recorded bytes.
-pub(crate) fn to_event(bytes: &[u8], context: &Context<'_>) -> (Event, Option<ActKey>) {
+pub(crate) fn to_event(bytes: &[u8], context: &Context<'_>) -> (Event, Option<Sign>) {
     let malformed =
         |part| (Event::new(Timestamp::now(), context.node, Kind::Malformed(part)), None);
     match decode::decode(bytes) {
-        Ok(Record::Act(act)) => (Event::of_act(&act, context), Some(act.key())),
+        Ok(Record::Act(act)) => {
+            let sign = Sign { key: act.key(), time: act.decision.time, task: act.actor.tid };
+            (Event::of_act(&act, context), Some(sign))
+        }
         Ok(Record::CgroupMade(_) | Record::CgroupGone(_) | Record::Executed(_)) => {
             malformed(Malformed {
                 reason: "wrong_ring",

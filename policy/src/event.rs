@@ -167,6 +167,8 @@ pub enum LossPlace {
     TenantBudget,
     /// The log could not be written for so long that its queue was full.
     EvidenceQueue,
+    /// The agent was killed while they waited in its memory for a log that could not be written.
+    Agent,
 }
 
 /// A record that could not be read.

@@ -20,7 +20,7 @@ use super::{
     lineage,
     links::Links,
     load::{self, Loaded, Maps, Placement},
-    memory::ToldLosses,
+    memory::{InHand, ToldLosses},
     succession::Succession,
 };
 
@@ -324,6 +324,27 @@ impl Guard {
             Hold::Pinned(succession) => {
                 succession.memory.told().map_err(map_error("read what was told of losses"))
             }
+        }
+    }
+
+    /// The record that an earlier agent had in hand last.
+    pub(crate) fn in_hand(&self) -> Result<Option<InHand>, MapError> {
+        match &self.hold {
+            Hold::Process { .. } => Ok(None),
+            Hold::Pinned(succession) => {
+                succession.memory.in_hand().map_err(map_error("read which record was in hand"))
+            }
+        }
+    }
+
+    /// Says which record is in hand, before the log is told of it.
+    pub(crate) fn take_in_hand(&mut self, hand: InHand) -> Result<(), MapError> {
+        match &mut self.hold {
+            Hold::Process { .. } => Ok(()),
+            Hold::Pinned(succession) => succession
+                .memory
+                .take_in_hand(hand)
+                .map_err(map_error("remember which record is in hand")),
         }
     }
 

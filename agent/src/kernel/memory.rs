@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! TENANTS  number -> name and slot: identities and counts know tenants by number, levels by slot
+//! HAND     which record the agent has in hand, and the log's number for it
 //! TOLD     tenant, rule and reason -> records lost, as far as the log has heard of it
 //! ```
 
@@ -43,14 +44,31 @@ pub(crate) fn is_lost(key: &CountKey) -> bool {
     Fate::from_u8(key.fate).is_none_or(Fate::is_lost)
 }
 
+/// The record that the agent has in hand. It says so before it tells the log, and lets the record go
+/// after: an agent that finds the log at this number knows which record is there already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct InHand {
+    /// When the act was, in nanoseconds since boot.
+    pub(crate) time: u64,
+    /// The task that acted: none acts twice at one time.
+    pub(crate) task: u32,
+    /// The number that it gets in the log.
+    pub(crate) sequence: u64,
+}
+
 /// How many lost records the log has heard of.
 pub(crate) type ToldLosses = Vec<(LossKey, u64)>;
 
-/// The two maps.
+/// The maps.
 pub(super) struct Memory {
     tenants: HashMap<MapData, u32, TenantValue>,
     told: HashMap<MapData, u64, u64>,
+    hand: HashMap<MapData, u32, [u64; 3]>,
 }
+
+/// Name, size of a key, size of a value and room of each.
+const MAPS: [(&str, u32, u32, u32); 3] =
+    [("TENANTS", 4, (NAME + 8) as u32, 65_536), ("TOLD", 8, 8, 65_536), ("HAND", 4, 24, 1)];
 
 /// They could not be opened or made.
 #[derive(Debug, thiserror::Error)]
@@ -66,15 +84,14 @@ pub(crate) enum MemoryError {
 impl Memory {
     /// Opens the maps in `directory`, or makes them.
     pub(super) fn open(directory: &Path) -> Result<Self, MemoryError> {
-        let tenants = open(directory, "TENANTS", 4, (NAME + 8) as u32, 65_536)?;
-        let told = open(directory, "TOLD", 8, 8, 65_536)?;
-        Ok(Self { tenants: tenants.try_into()?, told: told.try_into()? })
+        let [tenants, told, hand] =
+            MAPS.map(|(name, key, value, room)| open(directory, name, &shape(key, value, room)));
+        Ok(Self { tenants: tenants?.try_into()?, told: told?.try_into()?, hand: hand?.try_into()? })
     }
 
     /// The files of the maps.
-    pub(super) fn files() -> [String; 2] {
-        let file = |name, key, value| version::file_of(name, &shape(key, value, 65_536));
-        [file("TENANTS", 4, (NAME + 8) as u32), file("TOLD", 8, 8)]
+    pub(super) fn files() -> [String; 3] {
+        MAPS.map(|(name, key, value, room)| version::file_of(name, &shape(key, value, room)))
     }
 
     pub(super) fn tenants(&self) -> Result<Vec<KnownTenant>, MapError> {
@@ -105,6 +122,19 @@ impl Memory {
         let packed = (u64::from(tenant) << 24) | (u64::from(rule) << 8) | u64::from(fate as u8);
         self.told.insert(packed, count, 0)
     }
+
+    /// What was in hand last; `None` where nothing ever was.
+    pub(super) fn in_hand(&self) -> Result<Option<InHand>, MapError> {
+        match self.hand.get(&0, 0) {
+            Ok([time, task, sequence]) => Ok(Some(InHand { time, task: task as u32, sequence })),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn take_in_hand(&mut self, hand: InHand) -> Result<(), MapError> {
+        self.hand.insert(0, [hand.time, u64::from(hand.task), hand.sequence], 0)
+    }
 }
 
 fn shape(key: u32, value: u32, room: u32) -> aya_obj::Map {
@@ -112,13 +142,12 @@ fn shape(key: u32, value: u32, room: u32) -> aya_obj::Map {
     aya_obj::Map::new_from_params(kind, key, value, room, NO_PREALLOC)
 }
 
-fn open(directory: &Path, name: &str, key: u32, value: u32, room: u32) -> Result<Map, MemoryError> {
-    let map = shape(key, value, room);
-    let path = directory.join(version::file_of(name, &map));
+fn open(directory: &Path, name: &str, map: &aya_obj::Map) -> Result<Map, MemoryError> {
+    let path = directory.join(version::file_of(name, map));
     if path.exists() {
         return Ok(Map::from_map_data(MapData::from_pin(path)?)?);
     }
-    let data = MapData::create(map, &format!("BH_{name}"), None)?;
+    let data = MapData::create(map.clone(), &format!("BH_{name}"), None)?;
     data.pin(path)?;
     Ok(Map::from_map_data(data)?)
 }

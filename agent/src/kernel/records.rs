@@ -18,7 +18,9 @@ impl Records {
         Self { ring }
     }
 
-    /// Hands every record that is there to `take`, oldest first, and says how many there were.
+    /// Hands every record that is there to `take`, oldest first, and says how many there were. Each
+    /// leaves the ring when `take` has returned, so that one that was not done with is still there for the
+    /// next agent.
     pub(crate) fn drain(&mut self, mut take: impl FnMut(&[u8])) -> usize {
         let mut count = 0;
         while let Some(record) = self.ring.next() {
@@ -26,17 +28,6 @@ impl Records {
             count += 1;
         }
         count
-    }
-
-    /// The next records, up to a turn of them.
-    fn turn(&mut self) -> Vec<Vec<u8>> {
-        let mut records = Vec::new();
-        while records.len() < TURN
-            && let Some(record) = self.ring.next()
-        {
-            records.push(record.to_vec());
-        }
-        records
     }
 }
 
@@ -70,14 +61,13 @@ impl Verdicts {
     /// has read everything critical before it.
     pub(crate) fn turn(&mut self, mut take: impl FnMut(&[u8])) -> usize {
         let mut count = self.critical.drain(&mut take);
-        let others = self.other.turn();
-        if !others.is_empty() {
+        for _ in 0..TURN {
+            let Some(record) = self.other.ring.next() else { break };
             count += self.critical.drain(&mut take);
+            take(&record);
+            count += 1;
         }
-        for record in &others {
-            take(record);
-        }
-        count + others.len()
+        count
     }
 
     /// Hands every record that is there to `take`.

@@ -71,6 +71,7 @@ pub(crate) struct Evidence {
     echo: Option<Echo>,
     node: String,
     next_sequence: u64,
+    last_found: Option<u64>,
     retry_after: Duration,
     /// Set while the log cannot be written: when to try again.
     failing: Option<Instant>,
@@ -112,7 +113,8 @@ impl Evidence {
             queue: Queue::new(options.queue_bytes),
             echo: None,
             node: node.to_owned(),
-            next_sequence: found.next_sequence,
+            next_sequence: found.last.map_or(1, |last| last.saturating_add(1)),
+            last_found: found.last,
             retry_after: options.retry_after,
             failing: None,
         };
@@ -133,6 +135,16 @@ impl Evidence {
     /// The directory of the log.
     pub(crate) fn directory(&self) -> &std::path::Path {
         self.files.directory()
+    }
+
+    /// The last number that opening found in the log.
+    pub(crate) fn last_found(&self) -> Option<u64> {
+        self.last_found
+    }
+
+    /// The number that the next event gets.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.next_sequence
     }
 
     /// Takes an event into the log, under the next number, which is returned. The line is written

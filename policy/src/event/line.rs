@@ -161,6 +161,7 @@ impl fmt::Display for Loss {
             super::LossPlace::KernelRing => ": the kernel's ring was full",
             super::LossPlace::TenantBudget => ": the tenant has used up its budget",
             super::LossPlace::EvidenceQueue => ": the evidence log could not be written",
+            super::LossPlace::Agent => ": the agent was killed before the log could be written",
         })
     }
 }

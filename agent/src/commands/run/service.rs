@@ -49,7 +49,7 @@ use crate::{
     respond::Responder,
     settings::{Change, Watcher},
     verify::GuardCan,
-    watch::{Losses, Repeated, Watch},
+    watch::{Doubt, Losses, Repeated, Watch},
     workloads::Workloads,
     wrapper::Handout,
 };
@@ -80,6 +80,7 @@ pub(super) struct Service {
     lineages: Lineages,
     profiles: ProfileThread,
     losses: Losses,
+    doubt: Doubt,
     verification: Verification,
     repeated: Repeated,
     canary: Canary,
@@ -124,6 +125,7 @@ impl Service {
         let profiles = ProfileThread::start(&settings.configuration, &metrics)
             .context("cannot start what loads profiles")?;
         let losses = Losses::recover(guard.told_losses()?);
+        let doubt = Doubt::new(guard.in_hand()?, evidence.last_found());
         let lifecycle_lost = guard.lifecycle_lost()?;
         let executed = guard.take_executed().context("the ring of programs is taken already")?;
         let lineages = Lineages::start(executed, &workloads);
@@ -146,6 +148,7 @@ impl Service {
             lineages,
             profiles,
             losses,
+            doubt,
             verification: Verification::default(),
             repeated: Repeated::default(),
             schedule: perch.schedule,
@@ -270,10 +273,8 @@ impl Service {
     fn take_events(&mut self) -> anyhow::Result<()> {
         // A container's making was recorded before its first act: it is named before that is told.
         self.take_lifecycle()?;
-        // Each turn brings what is critical first, and is written before the next.
-        while self.take_turn() > 0 {
-            self.flush();
-        }
+        // Each turn brings what is critical first.
+        while self.take_turn()? > 0 {}
         Ok(())
     }
 
@@ -345,9 +346,7 @@ impl Service {
     }
 
     fn flush(&mut self) {
-        let flush = self.evidence.flush();
-        self.metrics.flushed(&flush);
-        tell_flush(&flush);
+        write_out(&mut self.evidence, &self.metrics);
     }
 
     fn set_container_metrics(&self) {
@@ -467,6 +466,12 @@ async fn asked(questions: &mut Option<mpsc::Receiver<Question>>) -> Option<Quest
 
 fn seconds_since_1970() -> f64 {
     Timestamp::now().as_duration().as_secs_f64()
+}
+
+fn write_out(evidence: &mut Evidence, metrics: &Metrics) {
+    let flush = evidence.flush();
+    metrics.flushed(&flush);
+    tell_flush(&flush);
 }
 
 fn tell_flush(flush: &evidence::Flush) {

@@ -44,8 +44,8 @@ pub(crate) enum EvidenceError {
 /// What opening found.
 #[derive(Debug)]
 pub(super) struct Found {
-    /// The number that the next event gets.
-    pub(super) next_sequence: u64,
+    /// The last number in the log.
+    pub(super) last: Option<u64>,
     /// What was put right.
     pub(super) repairs: Vec<Repaired>,
 }
@@ -99,8 +99,7 @@ impl Files {
             max_bytes,
             keep,
         };
-        let next_sequence = last.map_or(1, |last| last.saturating_add(1));
-        Ok((files, Found { next_sequence, repairs }))
+        Ok((files, Found { last, repairs }))
     }
 
     pub(super) fn directory(&self) -> &Path {

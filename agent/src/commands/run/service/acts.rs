@@ -1,41 +1,73 @@
 //! From the rings to the log: acts as they come, and how often they were repeated.
 
 use bulkhead_abi::CANARY_TENANT;
-use bulkhead_policy::event::Kind;
+use bulkhead_policy::event::{Event, Kind, Loss, LossPlace};
+use jiff::Timestamp;
 
-use super::Service;
-use crate::{node::clock, respond::Offence, watch::Reading};
+use super::{Service, lineages, write_out};
+use crate::{
+    kernel::InHand,
+    node::clock,
+    respond::Offence,
+    watch::{Reading, Sign},
+};
 
 impl Service {
-    /// Takes one turn of records into the log; none means that the rings are empty.
-    pub(super) fn take_turn(&mut self) -> u64 {
-        let mut told = Vec::new();
-        let drained = self.watch.turn(&self.workloads, |event, key| told.push((event, key)));
-        self.name_lineages(told.iter_mut().map(|(event, _)| event));
-        let (evidence, metrics) = (&mut self.evidence, &self.metrics);
-        let (verification, repeated) = (&mut self.verification, &mut self.repeated);
-        let canary = &mut self.canary;
-        let (mut offences, mut flown) = (Vec::new(), 0);
-        for (event, key) in told {
+    /// Takes one turn of records into the log; none means that the rings are empty. Each is written
+    /// before it leaves its ring: an agent that is killed leaves it to the next.
+    pub(super) fn take_turn(&mut self) -> anyhow::Result<u64> {
+        let node = self.watch.node().to_owned();
+        let (mut offences, mut unsaid, mut untold) = (Vec::new(), None, 0);
+        let drained = self.watch.turn(&self.workloads, |mut event, sign| {
+            let tenant = sign.map(|sign| sign.key.tenant);
+            match sign {
+                Some(sign) if tenant == Some(CANARY_TENANT) => {
+                    self.canary.saw(&sign.key);
+                    untold += 1;
+                    return;
+                }
+                Some(sign) if self.doubt.is_told(sign.time, sign.task) => {
+                    untold += 1;
+                    return;
+                }
+                Some(Sign { time, task, .. }) => {
+                    let sequence = self.evidence.next_sequence();
+                    let said = self.guard.take_in_hand(InHand { time, task, sequence });
+                    unsaid = unsaid.take().or(said.err());
+                }
+                None => {}
+            }
             if let Kind::Malformed(malformed) = &event.kind {
-                metrics.malformed(malformed.reason);
+                self.metrics.malformed(malformed.reason);
             }
-            if let Some(key) = key.filter(|key| key.tenant == CANARY_TENANT) {
-                canary.saw(&key);
-                flown += 1;
-                continue;
+            for part in lineages::name(&mut self.lineages, &self.workloads, &mut event) {
+                self.metrics.malformed(part.reason);
+                self.evidence.append(Event::new(Timestamp::now(), &node, Kind::Malformed(part)));
             }
-            verification.asked(&event);
+            self.verification.asked(&event);
             let offence = Offence::of(&event);
-            let sequence = evidence.append(event);
+            let sequence = self.evidence.append(event);
+            write_out(&mut self.evidence, &self.metrics);
             offences.extend(offence.map(|offence| (sequence, offence)));
-            if let Some(key) = key {
-                repeated.told(key, sequence);
+            if let Some(sign) = sign {
+                self.repeated.told(sign.key, sequence);
             }
-        }
+        });
         self.respond(&offences);
-        self.metrics.delivered(drained.acts - flown);
-        drained.events
+        self.metrics.delivered(drained.acts - untold);
+        self.tell_left_undone();
+        unsaid.map_or(Ok(drained.events), |error| Err(error.into()))
+    }
+
+    /// After the first turn: what the agent before took out of the rings and did not write.
+    fn tell_left_undone(&mut self) {
+        let count = self.doubt.settle();
+        if count > 0 {
+            let place = LossPlace::Agent;
+            let loss = Loss { place, count, last_sequence: None, rule: None, tenant: None };
+            let node = self.watch.node();
+            self.evidence.append(Event::new(Timestamp::now(), node, Kind::Loss(loss)));
+        }
     }
 
     /// Tells what was repeated: what is over, or all, before the end.
@@ -51,6 +83,8 @@ impl Service {
         for event in outcome.events {
             self.evidence.append(event);
         }
+        // In the log before the kernel side forgets them.
+        self.flush();
         for key in outcome.over {
             self.guard.forget_act(&key)?;
         }
