@@ -44,6 +44,20 @@ mod tests {
     }
 
     #[test]
+    fn with_bpf_lsm_every_behaviour_meets_what_its_level_promises() {
+        let Some(_node) = Node::claim_with_bpf_lsm("every behaviour", true) else { return };
+        let said = Command::new(PROGRAM).args(["prove", "--json"]).output().unwrap();
+        let proof: Value = serde_json::from_slice(&said.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&said.stderr)));
+        let levels = proof["levels"].as_array().unwrap();
+        let trials = levels.iter().flat_map(|level| level["trials"].as_array().unwrap());
+        let broken: Vec<_> = trials.filter(|trial| trial["as_promised"] != true).collect();
+        assert!(broken.is_empty(), "{broken:#?}");
+        assert!(proof["behaviours"].as_u64().unwrap() >= 120, "{}", proof["behaviours"]);
+        assert_eq!(said.status.code(), Some(0), "{}", proof["conclusion"]);
+    }
+
+    #[test]
     fn without_bpf_lsm_the_doctor_says_what_is_only_seen_and_what_to_change() {
         let Some(_node) = Node::claim_with_bpf_lsm("the ladder without LSM", false) else { return };
         let (ladder, status) = doctor();
