@@ -15,8 +15,8 @@ use bulkhead_policy::{
 };
 use jiff::Timestamp;
 
-pub(crate) use doubt::Doubt;
-pub(crate) use loss::Losses;
+pub(crate) use doubt::{Doubt, Waiting};
+pub(crate) use loss::{Losses, loss};
 pub(crate) use recorder::Recorder;
 pub(crate) use repeats::{Reading, Repeated};
 

@@ -155,6 +155,21 @@ pub struct Loss {
     /// The actor's tenant, where all had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant: Option<Text>,
+    /// The acts among them, where they were of several tenants and rules.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub acts: Vec<LostActs>,
+}
+
+/// Acts of one tenant that met one rule, and are not in the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LostActs {
+    /// The rule.
+    pub rule: &'static str,
+    /// The actor's tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Text>,
+    /// How many.
+    pub count: u64,
 }
 
 /// Where records can be lost.

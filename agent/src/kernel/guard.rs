@@ -245,6 +245,13 @@ impl Guard {
 
     /// Forgets an act that was told so long ago that nothing more is counted with it.
     pub(crate) fn forget_act(&mut self, key: &ActKey) -> Result<(), MapError> {
+        // This first: killed in between, the next agent rather tells repeats again than too few.
+        if let Hold::Pinned(succession) = &mut self.hold
+            && let Err(error) = succession.memory.forget_said(key)
+            && !is_absent(&error)
+        {
+            return Err(map_error("forget what was told of an act")(error));
+        }
         match self.acts.remove(key) {
             Err(error) if !is_absent(&error) => Err(map_error("forget an act")(error)),
             _ => Ok(()),
@@ -323,6 +330,26 @@ impl Guard {
             Hold::Process { .. } => Ok(Vec::new()),
             Hold::Pinned(succession) => {
                 succession.memory.told().map_err(map_error("read what was told of losses"))
+            }
+        }
+    }
+
+    /// How many repeats of each act the log has heard of.
+    pub(crate) fn said_repeats(&self) -> Result<Vec<(ActKey, u64)>, MapError> {
+        match &self.hold {
+            Hold::Process { .. } => Ok(Vec::new()),
+            Hold::Pinned(succession) => {
+                succession.memory.said().map_err(map_error("read what was told of repeats"))
+            }
+        }
+    }
+
+    /// Remembers that the log has heard of so many.
+    pub(crate) fn remember_said(&mut self, act: &ActKey, repeats: u64) -> Result<(), MapError> {
+        match &mut self.hold {
+            Hold::Process { .. } => Ok(()),
+            Hold::Pinned(succession) => {
+                succession.memory.set_said(act, repeats).map_err(map_error("remember repeats"))
             }
         }
     }

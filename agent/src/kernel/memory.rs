@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! TENANTS  number -> name and slot: identities and counts know tenants by number, levels by slot
+//! SAID     act -> repeats that the log has heard of, while the kernel side counts them
 //! HAND     which record the agent has in hand, and the log's number for it
 //! TOLD     tenant, rule and reason -> records lost, as far as the log has heard of it
 //! ```
@@ -10,7 +11,7 @@
 use std::path::Path;
 
 use aya::maps::{HashMap, Map, MapData, MapError};
-use bulkhead_abi::{CountKey, Fate};
+use bulkhead_abi::{ActKey, CountKey, Fate};
 
 use super::version;
 
@@ -63,12 +64,17 @@ pub(crate) type ToldLosses = Vec<(LossKey, u64)>;
 pub(super) struct Memory {
     tenants: HashMap<MapData, u32, TenantValue>,
     told: HashMap<MapData, u64, u64>,
+    said: HashMap<MapData, ActKey, u64>,
     hand: HashMap<MapData, u32, [u64; 3]>,
 }
 
 /// Name, size of a key, size of a value and room of each.
-const MAPS: [(&str, u32, u32, u32); 3] =
-    [("TENANTS", 4, (NAME + 8) as u32, 65_536), ("TOLD", 8, 8, 65_536), ("HAND", 4, 24, 1)];
+const MAPS: [(&str, u32, u32, u32); 4] = [
+    ("TENANTS", 4, (NAME + 8) as u32, 65_536),
+    ("TOLD", 8, 8, 65_536),
+    ("SAID", size_of::<ActKey>() as u32, 8, 65_536),
+    ("HAND", 4, 24, 1),
+];
 
 /// They could not be opened or made.
 #[derive(Debug, thiserror::Error)]
@@ -84,13 +90,18 @@ pub(crate) enum MemoryError {
 impl Memory {
     /// Opens the maps in `directory`, or makes them.
     pub(super) fn open(directory: &Path) -> Result<Self, MemoryError> {
-        let [tenants, told, hand] =
+        let [tenants, told, said, hand] =
             MAPS.map(|(name, key, value, room)| open(directory, name, &shape(key, value, room)));
-        Ok(Self { tenants: tenants?.try_into()?, told: told?.try_into()?, hand: hand?.try_into()? })
+        Ok(Self {
+            tenants: tenants?.try_into()?,
+            told: told?.try_into()?,
+            said: said?.try_into()?,
+            hand: hand?.try_into()?,
+        })
     }
 
     /// The files of the maps.
-    pub(super) fn files() -> [String; 3] {
+    pub(super) fn files() -> [String; 4] {
         MAPS.map(|(name, key, value, room)| version::file_of(name, &shape(key, value, room)))
     }
 
@@ -121,6 +132,18 @@ impl Memory {
     ) -> Result<(), MapError> {
         let packed = (u64::from(tenant) << 24) | (u64::from(rule) << 8) | u64::from(fate as u8);
         self.told.insert(packed, count, 0)
+    }
+
+    pub(super) fn said(&self) -> Result<Vec<(ActKey, u64)>, MapError> {
+        self.said.iter().collect()
+    }
+
+    pub(super) fn set_said(&mut self, act: &ActKey, repeats: u64) -> Result<(), MapError> {
+        self.said.insert(act, repeats, 0)
+    }
+
+    pub(super) fn forget_said(&mut self, act: &ActKey) -> Result<(), MapError> {
+        self.said.remove(act)
     }
 
     /// What was in hand last; `None` where nothing ever was.

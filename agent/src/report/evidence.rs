@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use self::{
     echo::Echo,
     files::{Files, Written},
-    queue::{Entry, Queue},
+    queue::{Entry, Queue, Subject},
 };
 
 pub(crate) use self::files::EvidenceError;
@@ -147,22 +147,28 @@ impl Evidence {
         self.next_sequence
     }
 
+    /// Whether anything waits to be written.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// Takes an event into the log, under the next number, which is returned. The line is written
     /// by the next [`Self::flush`].
     pub(crate) fn append(&mut self, mut event: Event) -> u64 {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         event.meta.sequence = sequence;
+        let about = Subject::of(&event.kind);
         match line(&event) {
             Ok(line) => {
                 if let Some(echo) = &mut self.echo {
                     echo.send(line.clone());
                 }
-                self.queue.push(sequence, line);
+                self.queue.push(sequence, line, about);
             }
             // Only a map with keys that are not text fails, and an event has none; if ever, the
             // log shall say that a number is missing.
-            Err(_not_json) => self.queue.push_lost(sequence),
+            Err(_not_json) => self.queue.push_lost(sequence, about),
         }
         sequence
     }
@@ -223,13 +229,14 @@ impl Evidence {
     fn rendered(&self, entry: &Entry) -> Vec<u8> {
         match entry {
             Entry::Line { line, .. } => line.clone(),
-            Entry::Lost { first, last } => {
+            Entry::Lost { first, last, acts } => {
                 let kind = Kind::Loss(Loss {
                     place: LossPlace::EvidenceQueue,
                     count: last - first + 1,
                     last_sequence: Some(*last),
                     rule: None,
                     tenant: None,
+                    acts: queue::told(acts),
                 });
                 let mut event = Event::new(Timestamp::now(), &self.node, kind);
                 event.meta.sequence = *first;

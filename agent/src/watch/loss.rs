@@ -16,30 +16,23 @@ use crate::kernel::LossKey;
 #[derive(Debug, Default)]
 pub(crate) struct Losses {
     told: HashMap<LossKey, u64>,
-}
-
-/// What a reading of the counts brought.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    /// An event for each tenant, rule and reason that has lost records since the last reading.
-    pub(crate) events: Vec<Event>,
-    /// How many each of those has lost by now.
-    pub(crate) counts: Vec<(LossKey, u64)>,
+    /// Those whose events may not be in the log yet.
+    unwritten: BTreeMap<LossKey, u64>,
 }
 
 impl Losses {
     /// Goes on where an earlier agent stopped.
     pub(crate) fn recover(told: impl IntoIterator<Item = (LossKey, u64)>) -> Self {
-        Self { told: told.into_iter().collect() }
+        Self { told: told.into_iter().collect(), unwritten: BTreeMap::new() }
     }
 
-    /// What has been lost since the last reading, by tenant, rule and reason.
+    /// An event for each tenant, rule and reason that has lost records since the last reading.
     pub(crate) fn tell(
         &mut self,
         counts: &[(CountKey, u64)],
         names: &dyn Names,
         node: &str,
-    ) -> Told {
+    ) -> Vec<Event> {
         let mut lost: BTreeMap<LossKey, u64> = BTreeMap::new();
         for (key, count) in counts {
             let Some(fate) = Fate::from_u8(key.fate).filter(|fate| fate.is_lost()) else {
@@ -47,16 +40,21 @@ impl Losses {
             };
             *lost.entry((key.tenant, key.rule, fate)).or_default() += count;
         }
-        let mut news = Told::default();
+        let mut events = Vec::new();
         for (of, count) in lost {
             let before = self.told.insert(of, count).unwrap_or(0);
             if count > before {
                 let loss = loss(of, count - before, names);
-                news.events.push(Event::new(Timestamp::now(), node, Kind::Loss(loss)));
-                news.counts.push((of, count));
+                events.push(Event::new(Timestamp::now(), node, Kind::Loss(loss)));
+                self.unwritten.insert(of, count);
             }
         }
-        news
+        events
+    }
+
+    /// All events are in the log: how many each has lost that they told of.
+    pub(crate) fn written(&mut self) -> impl Iterator<Item = (LossKey, u64)> + use<> {
+        std::mem::take(&mut self.unwritten).into_iter()
     }
 }
 
@@ -64,17 +62,20 @@ impl Losses {
 fn place(fate: Fate) -> LossPlace {
     match fate {
         Fate::OverBudget => LossPlace::TenantBudget,
-        Fate::NoRoom | Fate::Delivered | Fate::Repeated => LossPlace::KernelRing,
+        Fate::NoRoom | Fate::Repeated => LossPlace::KernelRing,
+        Fate::Delivered => LossPlace::Agent,
     }
 }
 
-fn loss((tenant, rule, fate): LossKey, count: u64, names: &dyn Names) -> Loss {
+/// Lost records of a tenant and a rule.
+pub(crate) fn loss((tenant, rule, fate): LossKey, count: u64, names: &dyn Names) -> Loss {
     Loss {
         place: place(fate),
         count,
         last_sequence: None,
         rule: Rule::from_u16(rule).map(|rule| catalogue::info(rule).id),
         tenant: names.tenant(tenant).map(Text::new),
+        acts: Vec::new(),
     }
 }
 
@@ -97,8 +98,8 @@ mod tests {
         (key, count)
     }
 
-    fn told(news: &Told) -> Vec<u64> {
-        news.events
+    fn told(events: &[Event]) -> Vec<u64> {
+        events
             .iter()
             .map(|event| match &event.kind {
                 Kind::Loss(loss) => loss.count,
@@ -124,8 +125,10 @@ mod tests {
 
     #[test]
     fn the_next_agent_tells_only_what_this_one_has_not() {
-        let first = Losses::default().tell(&[count(1, Fate::NoRoom, 3)], &Nobody, "n");
-        let mut next = Losses::recover(first.counts);
+        let mut first = Losses::default();
+        first.tell(&[count(1, Fate::NoRoom, 3)], &Nobody, "n");
+        let mut next = Losses::recover(first.written());
+        assert_eq!(first.written().count(), 0, "once");
         assert_eq!(told(&next.tell(&[count(1, Fate::NoRoom, 5)], &Nobody, "n")), [2]);
     }
 
@@ -133,7 +136,7 @@ mod tests {
     fn a_full_ring_and_a_used_up_budget_are_told_apart() {
         let mut losses = Losses::default();
         let reading = [count(1, Fate::NoRoom, 3), count(1, Fate::OverBudget, 4)];
-        let events = losses.tell(&reading, &Nobody, "n").events;
+        let events = losses.tell(&reading, &Nobody, "n");
         let places: Vec<_> = events
             .iter()
             .filter_map(|event| match &event.kind {

@@ -14,6 +14,8 @@ const GRACE: u64 = 1_000_000_000;
 #[derive(Debug, Default)]
 pub(crate) struct Repeated {
     acts: HashMap<ActKey, Known>,
+    /// Acts of which an event may not be in the log yet, and how many repeats it brings them to.
+    unwritten: HashMap<ActKey, u64>,
 }
 
 /// One act that was told.
@@ -56,6 +58,17 @@ pub(crate) struct Outcome {
 }
 
 impl Repeated {
+    /// Goes on where an earlier agent stopped.
+    pub(crate) fn recover(said: impl IntoIterator<Item = (ActKey, u64)>) -> Self {
+        let known = |(key, count)| (key, Known { count, ..Known::default() });
+        Self { acts: said.into_iter().map(known).collect(), unwritten: HashMap::new() }
+    }
+
+    /// All events are in the log: how many repeats of each act it has heard of.
+    pub(crate) fn written(&mut self) -> impl Iterator<Item = (ActKey, u64)> + use<> {
+        std::mem::take(&mut self.unwritten).into_iter()
+    }
+
     /// An act has an event: what its process repeats is counted with it, and so may be what others
     /// of the container do.
     pub(crate) fn told(&mut self, key: ActKey, sequence: u64) {
@@ -64,6 +77,11 @@ impl Repeated {
             known.of = known.of.or(Some(sequence));
             known.newest = Some(sequence);
         }
+    }
+
+    /// The kernel side has forgotten the act: what comes of it is another one.
+    pub(crate) fn forget(&mut self, key: &ActKey) {
+        self.acts.remove(key);
     }
 
     /// Looks at the kernel side's counts. With `all`, tells what is still being counted, too.
@@ -96,15 +114,13 @@ impl Repeated {
                     None => outcome.unreadable += 1,
                 }
                 known.count = count.count;
+                self.unwritten.insert(*key, count.count);
             }
             known.told = count.told;
             known.of = known.newest;
             if age >= WINDOW_OVER + GRACE && known.count == count.count {
                 outcome.over.push(*key);
             }
-        }
-        for key in &outcome.over {
-            self.acts.remove(key);
         }
         // An act that has just been told may be on its way into the kernel's map.
         self.acts.retain(|_, known| known.absent < 3);
@@ -162,6 +178,17 @@ mod tests {
     }
 
     #[test]
+    fn the_next_agent_tells_only_the_repeats_that_this_one_has_not() {
+        let mut repeated = Repeated::default();
+        let over = START + WINDOW;
+        assert_eq!(said(&look(&mut repeated, START, 7, over)), [(None, 7)]);
+        let mut next = Repeated::recover(repeated.written());
+        assert_eq!(repeated.written().count(), 0, "once");
+        assert!(said(&look(&mut next, START, 7, over + 1)).is_empty());
+        assert_eq!(said(&look(&mut next, START, 9, over + 2)), [(None, 2)]);
+    }
+
+    #[test]
     fn an_act_that_is_told_anew_ends_the_window_before() {
         let mut repeated = Repeated::default();
         repeated.told(key(), 11);
@@ -179,6 +206,9 @@ mod tests {
         repeated.told(key(), 11);
         let outcome = look(&mut repeated, START, 4, START + WINDOW_OVER + GRACE);
         assert_eq!((said(&outcome), outcome.over), (vec![(Some(11), 4)], vec![key()]));
+        let outcome = look(&mut repeated, START, 4, START + WINDOW_OVER + 2 * GRACE);
+        assert_eq!((said(&outcome), outcome.over), (vec![], vec![key()]), "told once");
+        repeated.forget(&key());
         assert!(!repeated.acts.contains_key(&key()));
     }
 

@@ -203,6 +203,38 @@ mod tests {
         fs::remove_dir(job).unwrap();
     }
 
+    #[test]
+    fn an_agent_that_is_killed_over_a_full_disk_leaves_no_gap_untold() {
+        let Some(_node) = Node::claim_with_bpf_lsm("a kill over a full disk", true) else { return };
+        let disk = Disk::new("e2e-killed", "64k");
+        let directory = disk.0.join("evidence");
+        let place = format!("evidence:\n  directory: {}\n", directory.display());
+        let home = home("killed-full", &(place + &tenant_below("/e2e.killed")));
+        let evidence = Evidence::in_directory(directory);
+        let agent = Agent::start(&home).unwrap();
+        let job = Path::new("/sys/fs/cgroup/e2e.killed/job");
+        sh_in(
+            job,
+            "for i in $(seq 500); do (: > /proc/sys/kernel/core_pattern) 2> /dev/null; done",
+        );
+        wait_for("the disk to be full", || {
+            let errors = home.metrics()?.sum("bulkhead_evidence_write_errors_total", &[]);
+            Ok((errors > 0.5).then_some(()))
+        })
+        .unwrap();
+        agent.kill().unwrap();
+        disk.grow("8m");
+        let _next = Agent::start(&home).unwrap();
+        wait_for("all events to be told", || Ok((acts(&evidence) >= 500).then_some(()))).unwrap();
+        assert_eq!(acts(&evidence), 500);
+        let all = evidence.events().unwrap();
+        let left = all.iter().filter(|event| event.text("place") == "agent").collect::<Vec<_>>();
+        let [left] = left.as_slice() else { panic!("{left:?}") };
+        assert_eq!(left.text("rule"), "BH-FILE-001", "{left}");
+        assert!(!left.text("tenant").is_empty(), "{left}");
+        fs::remove_dir(job).unwrap();
+    }
+
     /// The acts that the log tells of: by themselves, as repeats, or as lost.
     fn acts(evidence: &Evidence) -> u64 {
         let of = |event: &Event| match event.text("kind") {

@@ -49,7 +49,7 @@ use crate::{
     respond::Responder,
     settings::{Change, Watcher},
     verify::GuardCan,
-    watch::{Doubt, Losses, Repeated, Watch},
+    watch::{Doubt, Losses, Repeated, Waiting, Watch},
     workloads::Workloads,
     wrapper::Handout,
 };
@@ -81,6 +81,7 @@ pub(super) struct Service {
     profiles: ProfileThread,
     losses: Losses,
     doubt: Doubt,
+    waiting: Waiting,
     verification: Verification,
     repeated: Repeated,
     canary: Canary,
@@ -125,6 +126,7 @@ impl Service {
         let profiles = ProfileThread::start(&settings.configuration, &metrics)
             .context("cannot start what loads profiles")?;
         let losses = Losses::recover(guard.told_losses()?);
+        let repeated = Repeated::recover(guard.said_repeats()?);
         let doubt = Doubt::new(guard.in_hand()?, evidence.last_found());
         let lifecycle_lost = guard.lifecycle_lost()?;
         let executed = guard.take_executed().context("the ring of programs is taken already")?;
@@ -149,8 +151,9 @@ impl Service {
             profiles,
             losses,
             doubt,
+            waiting: Waiting::default(),
             verification: Verification::default(),
-            repeated: Repeated::default(),
+            repeated,
             schedule: perch.schedule,
             canary: canary::of(settings, perch)?,
             lifecycle_lost,
@@ -175,6 +178,7 @@ impl Service {
         });
         tracing::info!(directory = %self.evidence.directory().display(), "the evidence log is open");
         self.tell_start()?;
+        self.tell_left_undone()?;
         for (severity, message) in standing.at_start() {
             self.notice("pinned", severity, &message);
         }
@@ -292,8 +296,7 @@ impl Service {
         self.metrics.set_unattributed(self.workloads.unattributed());
         self.set_container_metrics();
         self.set_exception_metrics();
-        let lost = self.losses.tell(&counts, &self.workloads, self.watch.node());
-        for event in lost.events {
+        for event in self.losses.tell(&counts, &self.workloads, self.watch.node()) {
             self.evidence.append(event);
         }
         self.look_at_frozen(&counts);
@@ -308,9 +311,7 @@ impl Service {
         self.tell_repeats(false)?;
         self.fly()?;
         self.flush();
-        for (of, count) in lost.counts {
-            self.guard.remember_told(of, count)?;
-        }
+        self.remember_what_is_written()?;
         self.tell_overflow()?;
         let lost = self.guard.lifecycle_lost()?;
         if lost > self.lifecycle_lost {

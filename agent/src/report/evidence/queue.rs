@@ -1,6 +1,27 @@
 //! What waits to be written: bounded, in order, without a gap in its numbers.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+
+use bulkhead_policy::event::{Kind, LostActs, Text};
+
+/// Tenants and rules whose losses one line tells apart.
+const MAX_SUBJECTS: usize = 256;
+
+/// What a lost act was about: its rule, and its actor's tenant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Subject {
+    rule: &'static str,
+    tenant: Option<String>,
+}
+
+impl Subject {
+    /// `None` where the event is no act.
+    pub(super) fn of(kind: &Kind) -> Option<Self> {
+        let Kind::Act(act) = kind else { return None };
+        let tenant = act.actor.tenant.as_ref().map(ToString::to_string);
+        Some(Self { rule: act.rule.id, tenant })
+    }
+}
 
 /// One place in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,7 +29,17 @@ pub(super) enum Entry {
     /// A line.
     Line { sequence: u64, line: Vec<u8> },
     /// Lines for which there was no room. One line will tell of all of them.
-    Lost { first: u64, last: u64 },
+    Lost { first: u64, last: u64, acts: BTreeMap<Subject, u64> },
+}
+
+/// The acts among lost lines, as their event tells them.
+pub(super) fn told(acts: &BTreeMap<Subject, u64>) -> Vec<LostActs> {
+    let told = |(subject, count): (&Subject, &u64)| LostActs {
+        rule: subject.rule,
+        tenant: subject.tenant.as_deref().map(Text::new),
+        count: *count,
+    };
+    acts.iter().map(told).collect()
 }
 
 /// See the module.
@@ -36,20 +67,27 @@ impl Queue {
 
     /// Adds a line, or its loss where there is no room: the older lines stay, because the first
     /// ones of an incident tell how it began.
-    pub(super) fn push(&mut self, sequence: u64, line: Vec<u8>) {
+    pub(super) fn push(&mut self, sequence: u64, line: Vec<u8>, about: Option<Subject>) {
         if self.bytes + line.len() > self.limit {
-            return self.push_lost(sequence);
+            return self.push_lost(sequence, about);
         }
         self.bytes += line.len();
         self.entries.push_back(Entry::Line { sequence, line });
     }
 
     /// Adds the loss of a line.
-    pub(super) fn push_lost(&mut self, sequence: u64) {
+    pub(super) fn push_lost(&mut self, sequence: u64, about: Option<Subject>) {
         self.lost += 1;
-        match self.entries.back_mut() {
-            Some(Entry::Lost { last, .. }) => *last = sequence,
-            _ => self.entries.push_back(Entry::Lost { first: sequence, last: sequence }),
+        if !matches!(self.entries.back(), Some(Entry::Lost { .. })) {
+            let acts = BTreeMap::new();
+            self.entries.push_back(Entry::Lost { first: sequence, last: sequence, acts });
+        }
+        let Some(Entry::Lost { last, acts, .. }) = self.entries.back_mut() else { return };
+        *last = sequence;
+        if let Some(about) = about
+            && (acts.len() < MAX_SUBJECTS || acts.contains_key(&about))
+        {
+            *acts.entry(about).or_default() += 1;
         }
     }
 
@@ -95,7 +133,7 @@ mod tests {
     fn numbers(queue: &Queue) -> Vec<(u64, u64)> {
         let range = |entry: &Entry| match entry {
             Entry::Line { sequence, .. } => (*sequence, *sequence),
-            Entry::Lost { first, last } => (*first, *last),
+            Entry::Lost { first, last, .. } => (*first, *last),
         };
         queue.batch(usize::MAX).map(range).collect()
     }
@@ -103,19 +141,19 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_told_in_its_place() {
         let mut queue = Queue::new(10);
-        queue.push(1, vec![b'a'; 4]);
-        queue.push(2, vec![b'b'; 4]);
-        queue.push(3, vec![b'c'; 4]);
-        queue.push(4, vec![b'd'; 4]);
+        queue.push(1, vec![b'a'; 4], None);
+        queue.push(2, vec![b'b'; 4], None);
+        queue.push(3, vec![b'c'; 4], None);
+        queue.push(4, vec![b'd'; 4], None);
         assert_eq!(numbers(&queue), [(1, 1), (2, 2), (3, 4)]);
         assert_eq!((queue.take_lost(), queue.take_lost()), (2, 0));
         assert_eq!(queue.remove(1), 1);
-        queue.push(5, vec![b'e'; 4]);
-        queue.push(6, vec![b'f'; 4]);
+        queue.push(5, vec![b'e'; 4], None);
+        queue.push(6, vec![b'f'; 4], None);
         assert_eq!(numbers(&queue), [(2, 2), (3, 4), (5, 5), (6, 6)]);
         assert_eq!(queue.remove(4), 2, "a loss is no event");
         assert!(queue.is_empty());
-        queue.push(7, vec![b'g'; 10]);
+        queue.push(7, vec![b'g'; 10], None);
         assert_eq!(queue.len(), 1, "the room came back with what was removed");
     }
 
@@ -123,10 +161,30 @@ mod tests {
     fn a_batch_is_bounded_and_never_empty() {
         let mut queue = Queue::new(100);
         for sequence in 1..=5 {
-            queue.push(sequence, vec![b'a'; 10]);
+            queue.push(sequence, vec![b'a'; 10], None);
         }
         assert_eq!(queue.batch(25).count(), 2);
         assert_eq!(queue.batch(1).count(), 1);
         assert_eq!(queue.batch(1_000).count(), 5);
+    }
+
+    #[test]
+    fn lost_acts_are_told_by_tenant_and_rule_and_bounded() {
+        let about = |tenant: &str| Some(Subject { rule: "BH-A", tenant: Some(tenant.to_owned()) });
+        let mut queue = Queue::new(0);
+        for (sequence, tenant) in (1..).zip(["a", "b", "a"]) {
+            queue.push(sequence, vec![b'x'], about(tenant));
+        }
+        queue.push_lost(4, None);
+        for sequence in 5..1_000 {
+            queue.push_lost(sequence, about(&sequence.to_string()));
+        }
+        let Some(Entry::Lost { first: 1, last: 999, acts }) = queue.batch(1).next() else {
+            panic!("{queue:?}");
+        };
+        assert_eq!(acts.len(), MAX_SUBJECTS);
+        let of = |tenant| acts.get(&about(tenant).unwrap()).copied();
+        assert_eq!((of("a"), of("b"), of("5")), (Some(2), Some(1), Some(1)));
+        assert_eq!(told(acts).iter().map(|acts| acts.count).sum::<u64>(), MAX_SUBJECTS as u64 + 1);
     }
 }

@@ -1,7 +1,9 @@
 //! From the rings to the log: acts as they come, and how often they were repeated.
 
-use bulkhead_abi::CANARY_TENANT;
-use bulkhead_policy::event::{Event, Kind, Loss, LossPlace};
+use std::mem;
+
+use bulkhead_abi::{CANARY_TENANT, Fate};
+use bulkhead_policy::event::{Event, Kind};
 use jiff::Timestamp;
 
 use super::{Service, lineages, write_out};
@@ -9,7 +11,7 @@ use crate::{
     kernel::InHand,
     node::clock,
     respond::Offence,
-    watch::{Reading, Sign},
+    watch::{self, Reading, Sign},
 };
 
 impl Service {
@@ -17,7 +19,7 @@ impl Service {
     /// before it leaves its ring: an agent that is killed leaves it to the next.
     pub(super) fn take_turn(&mut self) -> anyhow::Result<u64> {
         let node = self.watch.node().to_owned();
-        let (mut offences, mut unsaid, mut untold) = (Vec::new(), None, 0);
+        let (mut offences, mut untold, mut unsaid) = (Vec::new(), 0, Ok(()));
         let drained = self.watch.turn(&self.workloads, |mut event, sign| {
             let tenant = sign.map(|sign| sign.key.tenant);
             match sign {
@@ -33,7 +35,7 @@ impl Service {
                 Some(Sign { time, task, .. }) => {
                     let sequence = self.evidence.next_sequence();
                     let said = self.guard.take_in_hand(InHand { time, task, sequence });
-                    unsaid = unsaid.take().or(said.err());
+                    unsaid = mem::replace(&mut unsaid, Ok(())).and(said);
                 }
                 None => {}
             }
@@ -49,25 +51,52 @@ impl Service {
             let sequence = self.evidence.append(event);
             write_out(&mut self.evidence, &self.metrics);
             offences.extend(offence.map(|offence| (sequence, offence)));
-            if let Some(sign) = sign {
-                self.repeated.told(sign.key, sequence);
+            if let Some(Sign { key, .. }) = sign {
+                self.repeated.told(key, sequence);
+                if self.evidence.is_waiting() {
+                    let count = self.waiting.add(key.tenant, u16::from(key.rule));
+                    let of = (key.tenant, u16::from(key.rule), Fate::Delivered);
+                    let said = self.guard.remember_told(of, count);
+                    unsaid = mem::replace(&mut unsaid, Ok(())).and(said);
+                }
             }
         });
         self.respond(&offences);
         self.metrics.delivered(drained.acts - untold);
-        self.tell_left_undone();
-        unsaid.map_or(Ok(drained.events), |error| Err(error.into()))
+        self.doubt.end();
+        unsaid?;
+        Ok(drained.events)
     }
 
-    /// After the first turn: what the agent before took out of the rings and did not write.
-    fn tell_left_undone(&mut self) {
-        let count = self.doubt.settle();
-        if count > 0 {
-            let place = LossPlace::Agent;
-            let loss = Loss { place, count, last_sequence: None, rule: None, tenant: None };
+    /// Once nothing waits to be written: what the next agent has not to tell again.
+    pub(super) fn remember_what_is_written(&mut self) -> anyhow::Result<()> {
+        if self.evidence.is_waiting() {
+            return Ok(());
+        }
+        for (tenant, rule) in self.waiting.end() {
+            self.guard.remember_told((tenant, rule, Fate::Delivered), 0)?;
+        }
+        for (of, count) in self.losses.written() {
+            self.guard.remember_told(of, count)?;
+        }
+        Ok(())
+    }
+
+    /// What waited in the memory of an agent that was killed.
+    pub(super) fn tell_left_undone(&mut self) -> anyhow::Result<()> {
+        let told = self.guard.told_losses()?;
+        let left =
+            || told.iter().filter(|((_, _, fate), count)| *fate == Fate::Delivered && *count > 0);
+        for (of, count) in left() {
+            let loss = watch::loss(*of, *count, &self.workloads);
             let node = self.watch.node();
             self.evidence.append(Event::new(Timestamp::now(), node, Kind::Loss(loss)));
         }
+        self.flush();
+        for (of, _) in left() {
+            self.guard.remember_told(*of, 0)?;
+        }
+        Ok(())
     }
 
     /// Tells what was repeated: what is over, or all, before the end.
@@ -85,8 +114,14 @@ impl Service {
         }
         // In the log before the kernel side forgets them.
         self.flush();
-        for key in outcome.over {
-            self.guard.forget_act(&key)?;
+        if !self.evidence.is_waiting() {
+            for (key, repeats) in self.repeated.written() {
+                self.guard.remember_said(&key, repeats)?;
+            }
+            for key in outcome.over {
+                self.guard.forget_act(&key)?;
+                self.repeated.forget(&key);
+            }
         }
         for _ in 0..outcome.unreadable {
             self.metrics.malformed("act_key");
