@@ -35,7 +35,7 @@ pub const fn own_process(pid: u32, start_ticks: u64) -> u64 {
     (start_ticks << 24) ^ pid as u64
 }
 
-/// The unit in which /proc tells when a process began, in nanoseconds.
+/// The unit in which /proc tells when a process began, in nanoseconds: USER_HZ is 100 everywhere.
 pub const START_TICK: u64 = 10_000_000;
 
 #[cfg(test)]

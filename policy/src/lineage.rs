@@ -14,8 +14,6 @@ use crate::decode;
 pub const MAX_IMAGES: usize = 8_192;
 /// Programs of one container, however much room there is.
 const MAX_OF_CONTAINER: usize = 512;
-/// The kernel's clock ticks of /proc in nanoseconds: USER_HZ is 100 everywhere.
-const TICK: u64 = 10_000_000;
 
 /// A process: its id, and its start in clock ticks, which both the kernel side and /proc can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,7 +25,7 @@ pub struct ProcessKey {
 impl ProcessKey {
     /// By the start in nanoseconds since boot.
     pub fn of(pid: u32, start_time: u64) -> Self {
-        Self { pid, ticks: start_time / TICK }
+        Self { pid, ticks: start_time / abi::START_TICK }
     }
 
     /// The start in clock ticks since boot.

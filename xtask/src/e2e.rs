@@ -195,7 +195,7 @@ fn test_files(directory: &Path) -> Result<Vec<String>> {
 fn build(names: &[String]) -> Result<BTreeMap<String, PathBuf>> {
     let step = Step::begin(AREA, format!("building {}", names.join(" ")));
     // What is tested is built as users get it. The tests themselves wait more than they calculate.
-    let mut cargo = guest::test_cargo("dev");
+    let mut cargo = guest::test_cargo();
     cargo.args(["--message-format=json-render-diagnostics", "--package", PACKAGE]);
     for name in names {
         cargo.args(["--test", name]);

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, io};
 
-use aya::maps::{HashMap, MapData};
 use bulkhead_abi::{OwnFile, STATE_AGENT, STATE_OWN_DEVICES, own_device, own_process};
 use nix::sys::statfs::BTRFS_SUPER_MAGIC;
 use procfs::process::Process;
@@ -22,35 +21,18 @@ impl Guard {
     /// Says which files and directories are the agent's, from now on these alone. It is not an
     /// interruption: what was on the list and still is stays on it.
     pub(crate) fn protect(&mut self, files: &[OwnFile]) -> Result<(), MapError> {
-        self.protect_also(files)?;
-        let keys: Result<Vec<OwnFile>, _> = self.own.keys().collect();
-        let keys = keys.map_err(map_error("read the agent's files"))?;
-        for stale in keys.iter().filter(|key| !files.contains(key)) {
-            remove(&mut self.own, stale)?;
-        }
-        self.set_own_devices(files.iter().fold(0, with_device))
-    }
-
-    /// The same beside those that are on the list.
-    pub(crate) fn protect_also(&mut self, files: &[OwnFile]) -> Result<(), MapError> {
         for file in files {
             self.own.insert(file, 1, 0).map_err(map_error("set a file of the agent's"))?;
         }
-        let held = self.state.get(&STATE_OWN_DEVICES, 0).map_err(map_error("read the state"))?;
-        self.set_own_devices(files.iter().fold(held, with_device))
+        let devices = files.iter().fold(0, |bits, file| bits | own_device(file.device));
+        self.state.set(STATE_OWN_DEVICES, devices, 0).map_err(map_error("set the state"))?;
+        let keys: Result<Vec<OwnFile>, _> = self.own.keys().collect();
+        let keys = keys.map_err(map_error("read the agent's files"))?;
+        for stale in keys.iter().filter(|key| !files.contains(key)) {
+            self.own.remove(stale).map_err(map_error("forget a file of the agent's"))?;
+        }
+        Ok(())
     }
-
-    fn set_own_devices(&mut self, bits: u64) -> Result<(), MapError> {
-        self.state.set(STATE_OWN_DEVICES, bits, 0).map_err(map_error("set the state"))
-    }
-}
-
-fn with_device(bits: u64, file: &OwnFile) -> u64 {
-    bits | own_device(file.device)
-}
-
-fn remove(own: &mut HashMap<MapData, OwnFile, u32>, file: &OwnFile) -> Result<(), MapError> {
-    own.remove(file).map_err(map_error("forget a file of the agent's"))
 }
 
 /// What a file is known by, following links; `None` where there is none.

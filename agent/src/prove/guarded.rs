@@ -56,7 +56,7 @@ impl Engine for Guarded {
     fn protect(&mut self, directory: &Path) -> anyhow::Result<()> {
         let (files, failed) = identify_all([directory]);
         anyhow::ensure!(failed.is_empty(), "cannot look at {}", failed.join(", "));
-        Ok(self.guard.protect_also(&files)?)
+        Ok(self.guard.protect(&files)?)
     }
 
     fn drain(&mut self) -> anyhow::Result<Vec<Sighting>> {

@@ -3,7 +3,7 @@ use zerocopy::FromZeros;
 
 use super::*;
 
-const START: u64 = 5_000 * TICK;
+const START: u64 = 5_000 * abi::START_TICK;
 
 fn executed(container: u64, pid: u32, start_time: u64, parent: (u32, u64)) -> abi::Executed {
     let mut record = abi::Executed::new_zeroed();
@@ -21,8 +21,8 @@ fn a_pid_that_is_used_again_is_another_process() {
     let mut images = Images::default();
     images.executed(&executed(1, 77, START, (0, 0)));
     let known = |start| images.get(1, ProcessKey::of(77, start)).is_some();
-    assert!(known(START) && known(START + TICK - 1), "/proc tells ticks alone");
-    assert!(!known(START + TICK) && !known(START - 1));
+    assert!(known(START) && known(START + abi::START_TICK - 1), "/proc tells ticks alone");
+    assert!(!known(START + abi::START_TICK) && !known(START - 1));
     assert_eq!(ProcessKey::of(77, START), ProcessKey::of_ticks(77, 5_000));
     assert!(images.get(2, ProcessKey::of(77, START)).is_none(), "another container's");
 }
@@ -50,7 +50,7 @@ fn a_fork_bomb_pushes_out_its_own_alone_and_not_the_one_that_bears() {
         images.executed(&executed(container, 2, START, (1, START)));
     }
     for pid in 10..200_000 {
-        images.executed(&executed(7, pid, START + u64::from(pid) * TICK, (2, START)));
+        images.executed(&executed(7, pid, START + u64::from(pid) * abi::START_TICK, (2, START)));
     }
     assert!(images.len() <= MAX_IMAGES, "{}", images.len());
     for container in (1..=40).filter(|container| *container != 7) {
@@ -81,9 +81,9 @@ proptest! {
     ) {
         let mut images = Images::default();
         for (container, pid, start, parent) in acts {
-            let parent = (parent, start * TICK);
-            images.executed(&executed(container, pid, start * TICK, parent));
-            prop_assert!(images.get(container, ProcessKey::of(pid, start * TICK)).is_some());
+            let parent = (parent, start * abi::START_TICK);
+            images.executed(&executed(container, pid, start * abi::START_TICK, parent));
+            prop_assert!(images.get(container, ProcessKey::of(pid, start * abi::START_TICK)).is_some());
         }
         let counted: usize = images.containers.values().map(|it| it.images.len()).sum();
         prop_assert_eq!(counted, images.len());

@@ -69,8 +69,8 @@ fn static_cargo(verb: &str, profile: &str) -> Command {
 
 /// Cargo, set up to build tests for a node. Without the node's programs: asked for a test, Cargo adds
 /// the features that their own tests want, and what runs there would be compiled a second time.
-pub(crate) fn test_cargo(profile: &str) -> Command {
-    let mut cargo = static_cargo("test", profile);
+pub(crate) fn test_cargo() -> Command {
+    let mut cargo = static_cargo("test", "dev");
     cargo.arg("--no-run");
     cargo
 }
