@@ -6,7 +6,6 @@ use std::{
         fd::{AsRawFd, OwnedFd},
         unix::net::UnixStream,
     },
-    time::Duration,
 };
 
 use nix::{
@@ -19,8 +18,6 @@ use super::sys;
 
 /// The state has the container's annotations in it; the kubelet keeps those under 256 KiB.
 const MAX_STATE: usize = 512 << 10;
-/// A runtime writes at once. Meanwhile calls of other containers wait.
-const PATIENCE: Duration = Duration::from_millis(200);
 /// The most descriptors of one message; the runtimes send one.
 const MAX_DESCRIPTORS: usize = 4;
 
@@ -50,31 +47,61 @@ pub(super) struct Listener {
     pub(super) untold: u64,
 }
 
-/// Reads what a runtime sends.
-pub(super) fn receive(stream: &UnixStream) -> io::Result<Listener> {
-    stream.set_nonblocking(false)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut descriptors: Vec<OwnedFd> = Vec::new();
-    let mut text = Vec::new();
-    let mut buffer = vec![0; 64 << 10];
-    let state = loop {
-        let read = read_some(stream, &mut buffer, &mut descriptors)?;
-        text.extend_from_slice(buffer.get(..read).unwrap_or_default());
-        match serde_json::from_slice::<ProcessState>(&text) {
-            Ok(state) => break state,
-            Err(error) if read == 0 || !error.is_eof() => return Err(error.into()),
-            Err(_) if text.len() > MAX_STATE => {
-                return Err(io::Error::other("the container's state does not end"));
-            }
-            Err(_) => {}
-        }
-    };
-    let place = state.fds.iter().position(|name| name == "seccompFd").unwrap_or_default();
-    if place >= descriptors.len() {
-        return Err(io::Error::other("the runtime sent no seccompFd"));
+/// A runtime's connection, until its listener has come. crun connects when it creates a container and sends
+/// when that is started, however long that takes.
+pub(super) struct Handover {
+    pub(super) stream: UnixStream,
+    text: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
+
+/// How far a handover has come.
+pub(super) enum Came {
+    /// There is more to come.
+    Part,
+    /// The runtime has gone without a word: the container was never started.
+    Nothing,
+    /// All of it.
+    Listener(Listener),
+}
+
+impl Handover {
+    pub(super) fn of(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream, text: Vec::new(), descriptors: Vec::new() })
     }
-    let descriptor = descriptors.swap_remove(place);
-    Ok(Listener { descriptor, container: state.state.id, left: TOLD_A_SECOND, untold: 0 })
+
+    /// Takes what has come.
+    pub(super) fn go_on(&mut self) -> io::Result<Came> {
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let read = match read_some(&self.stream, &mut buffer, &mut self.descriptors) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Came::Part),
+                read => read?,
+            };
+            if read == 0 && self.text.is_empty() {
+                return Ok(Came::Nothing);
+            }
+            self.text.extend_from_slice(buffer.get(..read).unwrap_or_default());
+            match serde_json::from_slice::<ProcessState>(&self.text) {
+                Ok(state) => return self.listener(state).map(Came::Listener),
+                Err(error) if read == 0 || !error.is_eof() => return Err(error.into()),
+                Err(_) if self.text.len() > MAX_STATE => {
+                    return Err(io::Error::other("the container's state does not end"));
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn listener(&mut self, state: ProcessState) -> io::Result<Listener> {
+        let place = state.fds.iter().position(|name| name == "seccompFd").unwrap_or_default();
+        if place >= self.descriptors.len() {
+            return Err(io::Error::other("the runtime sent no seccompFd"));
+        }
+        let descriptor = self.descriptors.swap_remove(place);
+        Ok(Listener { descriptor, container: state.state.id, left: TOLD_A_SECOND, untold: 0 })
+    }
 }
 
 fn read_some(
@@ -92,4 +119,59 @@ fn read_some(
         }
     }
     Ok(message.bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, io::IoSlice};
+
+    use nix::sys::socket::{ControlMessage, sendmsg};
+
+    use super::*;
+
+    const STATE: &str = r#"{"ociVersion":"1.0","fds":["seccompFd"],"state":{"id":"c1"}}"#;
+
+    fn pair() -> (UnixStream, Handover) {
+        let (runtime, here) = UnixStream::pair().unwrap();
+        (runtime, Handover::of(here).unwrap())
+    }
+
+    fn send(runtime: &UnixStream, text: &str, descriptor: Option<&File>) {
+        let descriptors: Vec<i32> = descriptor.iter().map(|file| file.as_raw_fd()).collect();
+        let rights = [ControlMessage::ScmRights(&descriptors)];
+        let rights: &[_] = if descriptors.is_empty() { &[] } else { &rights };
+        let parts = [IoSlice::new(text.as_bytes())];
+        let sent =
+            sendmsg::<()>(runtime.as_raw_fd(), &parts, rights, MsgFlags::empty(), None).unwrap();
+        assert_eq!(sent, text.len());
+    }
+
+    #[test]
+    fn a_runtime_may_take_its_time_and_several_writes() {
+        let (runtime, mut handover) = pair();
+        assert!(matches!(handover.go_on(), Ok(Came::Part)), "connected, and nothing yet");
+        let (one, other) = STATE.split_at(20);
+        send(&runtime, one, Some(&File::open("/dev/null").unwrap()));
+        assert!(matches!(handover.go_on(), Ok(Came::Part)));
+        send(&runtime, other, None);
+        let Ok(Came::Listener(listener)) = handover.go_on() else { panic!("no listener") };
+        assert_eq!(listener.container, "c1");
+    }
+
+    #[test]
+    fn a_container_that_is_never_started_is_no_error() {
+        let (runtime, mut handover) = pair();
+        drop(runtime);
+        assert!(matches!(handover.go_on(), Ok(Came::Nothing)));
+    }
+
+    #[test]
+    fn what_is_no_listener_is_refused() {
+        for text in ["{}", "[", "no json", STATE] {
+            let (runtime, mut handover) = pair();
+            send(&runtime, text, None);
+            drop(runtime);
+            assert!(handover.go_on().is_err(), "{text}");
+        }
+    }
 }

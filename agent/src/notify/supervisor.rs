@@ -1,7 +1,7 @@
 //! The process that answers.
 
 use std::{
-    fs, io,
+    fs, io, iter,
     os::{
         fd::AsFd,
         unix::{
@@ -23,7 +23,7 @@ use nix::{
 
 use super::{
     Line, RefusedCall,
-    listener::{self, Listener, TOLD_A_SECOND},
+    listener::{Came, Handover, Listener, TOLD_A_SECOND},
     sys::{self, Notification},
 };
 
@@ -31,6 +31,8 @@ use super::{
 pub(super) const BEAT: Duration = Duration::from_millis(250);
 /// Containers that are answered for; a node has some hundreds.
 const MAX_LISTENERS: usize = 4096;
+/// Containers that are being created at one time.
+const MAX_HANDOVERS: usize = 512;
 /// /proc/PID/cgroup has a line a hierarchy.
 const MAX_CGROUP_FILE: u64 = 16 << 10;
 
@@ -60,7 +62,7 @@ pub(crate) fn supervise(socket: &Path) -> Result<(), SupervisorError> {
     // Whoever reads the lines must not be able to stop the answers.
     fcntl(io::stdout(), FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
         .map_err(|error| SupervisorError::Wait(error.into()))?;
-    let mut supervisor = Supervisor { listeners: Vec::new(), lost: 0 };
+    let mut supervisor = Supervisor { listeners: Vec::new(), handovers: Vec::new(), lost: 0 };
     let (mut beat, mut refill) = (Instant::now(), Instant::now());
     loop {
         if Instant::now() >= beat {
@@ -71,8 +73,9 @@ pub(crate) fn supervise(socket: &Path) -> Result<(), SupervisorError> {
             supervisor.listeners.iter_mut().for_each(|listener| listener.left = TOLD_A_SECOND);
             refill = Instant::now() + Duration::from_secs(1);
         }
-        let ready = wait(&door, &supervisor.listeners).map_err(SupervisorError::Wait)?;
+        let ready = supervisor.wait(&door).map_err(SupervisorError::Wait)?;
         supervisor.serve(&ready.listeners)?;
+        supervisor.go_on(&ready.handovers)?;
         if ready.door {
             supervisor.take(&door)?;
         }
@@ -99,29 +102,37 @@ struct Ready {
     door: bool,
     /// Events of each listener.
     listeners: Vec<PollFlags>,
-}
-
-fn wait(door: &UnixListener, listeners: &[Listener]) -> io::Result<Ready> {
-    let mut all = vec![PollFd::new(door.as_fd(), PollFlags::POLLIN)];
-    let descriptors = listeners.iter().map(|listener| listener.descriptor.as_fd());
-    all.extend(descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN)));
-    let patience = PollTimeout::try_from(BEAT).unwrap_or(PollTimeout::ZERO);
-    match poll(&mut all, patience) {
-        Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-        Err(error) => return Err(error.into()),
-    }
-    let mut events = all.iter().map(|one| one.revents().unwrap_or(PollFlags::empty()));
-    let door = events.next().is_some_and(|events| !events.is_empty());
-    Ok(Ready { door, listeners: events.collect() })
+    /// Events of each handover.
+    handovers: Vec<PollFlags>,
 }
 
 struct Supervisor {
     listeners: Vec<Listener>,
+    handovers: Vec<Handover>,
     /// Lines that nobody could take.
     lost: u64,
 }
 
 impl Supervisor {
+    fn wait(&self, door: &UnixListener) -> io::Result<Ready> {
+        let listeners = self.listeners.iter().map(|listener| listener.descriptor.as_fd());
+        let handovers = self.handovers.iter().map(|handover| handover.stream.as_fd());
+        let mut all: Vec<PollFd<'_>> = iter::once(door.as_fd())
+            .chain(listeners)
+            .chain(handovers)
+            .map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN))
+            .collect();
+        let patience = PollTimeout::try_from(BEAT).unwrap_or(PollTimeout::ZERO);
+        match poll(&mut all, patience) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut events = all.iter().map(|one| one.revents().unwrap_or(PollFlags::empty()));
+        let door = events.next().is_some_and(|events| !events.is_empty());
+        let listeners = events.by_ref().take(self.listeners.len()).collect();
+        Ok(Ready { door, listeners, handovers: events.collect() })
+    }
+
     /// Answers one call of each listener that has one, and lets go of those without tasks.
     fn serve(&mut self, events: &[PollFlags]) -> Result<(), SupervisorError> {
         let mut lines = Vec::new();
@@ -147,25 +158,48 @@ impl Supervisor {
         lines.iter().try_for_each(|line| self.say(line))
     }
 
-    /// Takes a listener from a runtime.
+    /// Lets a runtime in.
     fn take(&mut self, door: &UnixListener) -> Result<(), SupervisorError> {
         let taken = match door.accept() {
-            Ok((stream, _)) => admit(&stream).and_then(|()| listener::receive(&stream)),
+            Ok((stream, _)) => admit(&stream).and_then(|()| Handover::of(stream)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => Err(error),
         };
-        let line = match taken {
-            Ok(_) if self.listeners.len() >= MAX_LISTENERS => {
-                Line::Bad { why: format!("more than {MAX_LISTENERS} containers ask") }
+        match taken {
+            Ok(_) if self.handovers.len() >= MAX_HANDOVERS => {
+                let why = format!("more than {MAX_HANDOVERS} runtimes have sent no listener yet");
+                self.say(&Line::Bad { why })
             }
-            Ok(listener) => {
-                let container = listener.container.clone();
-                self.listeners.push(listener);
-                Line::Took { container }
+            Ok(handover) => {
+                self.handovers.push(handover);
+                Ok(())
             }
-            Err(error) => Line::Bad { why: error.to_string() },
-        };
-        self.say(&line)
+            Err(error) => self.say(&Line::Bad { why: error.to_string() }),
+        }
+    }
+
+    /// Takes the listeners that have come.
+    fn go_on(&mut self, events: &[PollFlags]) -> Result<(), SupervisorError> {
+        let mut lines = Vec::new();
+        for index in (0..events.len()).rev() {
+            let ready = events.get(index).is_some_and(|events| !events.is_empty());
+            let Some(handover) = self.handovers.get_mut(index).filter(|_| ready) else { continue };
+            match handover.go_on() {
+                Ok(Came::Part) => continue,
+                Ok(Came::Nothing) => {}
+                Ok(Came::Listener(_)) if self.listeners.len() >= MAX_LISTENERS => {
+                    let why = format!("more than {MAX_LISTENERS} containers ask");
+                    lines.push(Line::Bad { why });
+                }
+                Ok(Came::Listener(listener)) => {
+                    lines.push(Line::Took { container: listener.container.clone() });
+                    self.listeners.push(listener);
+                }
+                Err(error) => lines.push(Line::Bad { why: error.to_string() }),
+            }
+            self.handovers.swap_remove(index);
+        }
+        lines.iter().try_for_each(|line| self.say(line))
     }
 
     /// A line for the watchdog. One that finds no room is counted, not waited for.
