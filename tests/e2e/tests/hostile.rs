@@ -6,9 +6,9 @@ mod tests {
     use std::fs;
 
     use bulkhead_e2e::{
+        agent::Home,
         cast::{MIGHTY, TENANTS, is_of, started},
         evidence::Event,
-        metrics::Metrics,
         node::{self, Node},
         pod::{Container, Wish},
         wait_for,
@@ -23,6 +23,10 @@ mod tests {
 
     fn put(container: &Container, name: &str, text: &str) {
         fs::write(format!("/proc/{}/root/tmp/{name}", container.pid), text).unwrap();
+    }
+
+    fn containers(home: &Home) -> u64 {
+        home.metrics().unwrap().sum("bulkhead_containers", &[]).round() as u64
     }
 
     /// What the kernel says of a process's memory, in KiB.
@@ -100,6 +104,7 @@ mod tests {
         const MANY: u64 = 1_000;
         let Some(node) = Node::claim_with_bpf_lsm("many cgroups", true) else { return };
         let (home, agent) = started(&node, "many", TENANTS).unwrap();
+        let earlier = containers(&home);
         let container = Container::start(Wish::new("team-a", "many", "crun").with(MIGHTY)).unwrap();
         let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid)).unwrap();
         let own = format!("/sys/fs/cgroup{}", text.trim().trim_start_matches("0::"));
@@ -107,10 +112,11 @@ mod tests {
             "for i in $(seq {MANY}); do mkdir {own}/$i && rmdir {own}/$i || exit 1; done; \
              mkdir {own}/last && echo $$ > {own}/last/cgroup.procs && ({ACT}); true"
         );
-        let is_one = |metrics: Metrics| (metrics.sum("bulkhead_containers", &[]) - 1.0).abs() < 0.5;
-        // That of an earlier test may not be gone yet, this one not be counted.
-        wait_for("the container to be the one", || Ok(is_one(home.metrics()?).then_some(())))
-            .unwrap();
+        // The pod's sandbox and the container, beside what earlier tests have left.
+        wait_for("the new pod in the metrics", || {
+            Ok((containers(&home) == earlier + 2).then_some(()))
+        })
+        .unwrap();
         let memory = resident(agent.pid());
         let before = home.evidence().newest().unwrap();
         let ended = container.sh(&line).unwrap();
@@ -118,7 +124,7 @@ mod tests {
         let act = home.evidence().await_one(before, "the act below", is_the_act).unwrap();
         assert!(is_of(&act, &container), "{act}");
         assert_eq!(act.text("effect"), "denied", "{act}");
-        assert!(is_one(home.metrics().unwrap()), "they are no containers");
+        assert_eq!(containers(&home), earlier + 2, "they are no containers");
         let after = resident(agent.pid());
         node::tell(&format!(
             "{MANY} cgroups: the agent had {memory} KiB before, {after} KiB after"
