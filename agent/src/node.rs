@@ -2,6 +2,7 @@
 
 pub(crate) mod cgroupfs;
 pub(crate) mod clock;
+pub(crate) mod heap;
 pub(crate) mod instance;
 pub(crate) mod privilege;
 pub(crate) mod systemd;

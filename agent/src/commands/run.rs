@@ -19,7 +19,7 @@ use crate::{
     kernel::{Guard, Ladder, PinError, Pins, State},
     node::{
         cgroupfs::CgroupTree,
-        clock,
+        clock, heap,
         instance::Instance,
         name as node_name,
         privilege::{self, Dropped},
@@ -80,6 +80,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot record to {}", path.display()))?;
         watch.record_to(recorder);
     }
+    heap::give_back();
     let kept = kept(&settings);
     let Dropped { bounding } = privilege::drop_to(&kept)?;
     let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
