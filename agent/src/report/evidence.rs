@@ -158,7 +158,7 @@ impl Evidence {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         event.meta.sequence = sequence;
-        let about = Subject::of(&event.kind);
+        let about = || Subject::of(&event.kind);
         match line(&event) {
             Ok(line) => {
                 if let Some(echo) = &mut self.echo {
@@ -168,7 +168,7 @@ impl Evidence {
             }
             // Only a map with keys that are not text fails, and an event has none; if ever, the
             // log shall say that a number is missing.
-            Err(_not_json) => self.queue.push_lost(sequence, about),
+            Err(_not_json) => self.queue.push_lost(sequence, about()),
         }
         sequence
     }

@@ -51,6 +51,11 @@ impl Waiting {
         *count
     }
 
+    /// So many were left by an agent that was killed.
+    pub(crate) fn take_over(&mut self, tenant: u32, rule: u16, count: u64) {
+        self.0.insert((tenant, rule), count);
+    }
+
     /// All are written: whose they were.
     pub(crate) fn end(&mut self) -> impl Iterator<Item = (u32, u16)> + use<> {
         std::mem::take(&mut self.0).into_keys()
@@ -85,5 +90,7 @@ mod tests {
         assert_eq!((waiting.add(1, 2), waiting.add(1, 2), waiting.add(1, 3)), (1, 2, 1));
         assert_eq!(waiting.end().collect::<Vec<_>>(), [(1, 2), (1, 3)]);
         assert_eq!(waiting.add(1, 2), 1);
+        waiting.take_over(1, 4, 10);
+        assert_eq!(waiting.add(1, 4), 11, "beside what an agent before has left");
     }
 }

@@ -67,9 +67,14 @@ impl Queue {
 
     /// Adds a line, or its loss where there is no room: the older lines stay, because the first
     /// ones of an incident tell how it began.
-    pub(super) fn push(&mut self, sequence: u64, line: Vec<u8>, about: Option<Subject>) {
+    pub(super) fn push(
+        &mut self,
+        sequence: u64,
+        line: Vec<u8>,
+        about: impl FnOnce() -> Option<Subject>,
+    ) {
         if self.bytes + line.len() > self.limit {
-            return self.push_lost(sequence, about);
+            return self.push_lost(sequence, about());
         }
         self.bytes += line.len();
         self.entries.push_back(Entry::Line { sequence, line });
@@ -141,19 +146,19 @@ mod tests {
     #[test]
     fn what_finds_no_room_is_told_in_its_place() {
         let mut queue = Queue::new(10);
-        queue.push(1, vec![b'a'; 4], None);
-        queue.push(2, vec![b'b'; 4], None);
-        queue.push(3, vec![b'c'; 4], None);
-        queue.push(4, vec![b'd'; 4], None);
+        queue.push(1, vec![b'a'; 4], || None);
+        queue.push(2, vec![b'b'; 4], || None);
+        queue.push(3, vec![b'c'; 4], || None);
+        queue.push(4, vec![b'd'; 4], || None);
         assert_eq!(numbers(&queue), [(1, 1), (2, 2), (3, 4)]);
         assert_eq!((queue.take_lost(), queue.take_lost()), (2, 0));
         assert_eq!(queue.remove(1), 1);
-        queue.push(5, vec![b'e'; 4], None);
-        queue.push(6, vec![b'f'; 4], None);
+        queue.push(5, vec![b'e'; 4], || None);
+        queue.push(6, vec![b'f'; 4], || None);
         assert_eq!(numbers(&queue), [(2, 2), (3, 4), (5, 5), (6, 6)]);
         assert_eq!(queue.remove(4), 2, "a loss is no event");
         assert!(queue.is_empty());
-        queue.push(7, vec![b'g'; 10], None);
+        queue.push(7, vec![b'g'; 10], || None);
         assert_eq!(queue.len(), 1, "the room came back with what was removed");
     }
 
@@ -161,7 +166,7 @@ mod tests {
     fn a_batch_is_bounded_and_never_empty() {
         let mut queue = Queue::new(100);
         for sequence in 1..=5 {
-            queue.push(sequence, vec![b'a'; 10], None);
+            queue.push(sequence, vec![b'a'; 10], || None);
         }
         assert_eq!(queue.batch(25).count(), 2);
         assert_eq!(queue.batch(1).count(), 1);
@@ -173,7 +178,7 @@ mod tests {
         let about = |tenant: &str| Some(Subject { rule: "BH-A", tenant: Some(tenant.to_owned()) });
         let mut queue = Queue::new(0);
         for (sequence, tenant) in (1..).zip(["a", "b", "a"]) {
-            queue.push(sequence, vec![b'x'], about(tenant));
+            queue.push(sequence, vec![b'x'], || about(tenant));
         }
         queue.push_lost(4, None);
         for sequence in 5..1_000 {

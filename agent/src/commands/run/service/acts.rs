@@ -21,9 +21,8 @@ impl Service {
         let node = self.watch.node().to_owned();
         let (mut offences, mut untold, mut unsaid) = (Vec::new(), 0, Ok(()));
         let drained = self.watch.turn(&self.workloads, |mut event, sign| {
-            let tenant = sign.map(|sign| sign.key.tenant);
             match sign {
-                Some(sign) if tenant == Some(CANARY_TENANT) => {
+                Some(sign) if sign.key.tenant == CANARY_TENANT => {
                     self.canary.saw(&sign.key);
                     untold += 1;
                     return;
@@ -82,21 +81,19 @@ impl Service {
         Ok(())
     }
 
-    /// What waited in the memory of an agent that was killed.
+    /// What waited in the memory of an agent that was killed. It is the next one's to tell until it is in
+    /// the log.
     pub(super) fn tell_left_undone(&mut self) -> anyhow::Result<()> {
-        let told = self.guard.told_losses()?;
-        let left =
-            || told.iter().filter(|((_, _, fate), count)| *fate == Fate::Delivered && *count > 0);
-        for (of, count) in left() {
-            let loss = watch::loss(*of, *count, &self.workloads);
-            let node = self.watch.node();
-            self.evidence.append(Event::new(Timestamp::now(), node, Kind::Loss(loss)));
+        for ((tenant, rule, fate), count) in self.guard.told_losses()? {
+            if fate == Fate::Delivered && count > 0 {
+                self.waiting.take_over(tenant, rule, count);
+                let loss = watch::loss((tenant, rule, fate), count, &self.workloads);
+                let node = self.watch.node();
+                self.evidence.append(Event::new(Timestamp::now(), node, Kind::Loss(loss)));
+            }
         }
         self.flush();
-        for (of, _) in left() {
-            self.guard.remember_told(*of, 0)?;
-        }
-        Ok(())
+        self.remember_what_is_written()
     }
 
     /// Tells what was repeated: what is over, or all, before the end.
