@@ -95,8 +95,9 @@ impl Control {
                  unmounted"
             }
             Self::Devices => {
-                "name cgroup device programs in the kernel's configuration (CONFIG_CGROUP_BPF), and \
-                 give the agent CAP_NET_ADMIN to attach one"
+                "restart needed where the runtime's own device program is gone: it comes with the \
+                 container's start. Where the agent has none: a kernel with CONFIG_CGROUP_BPF, and \
+                 CAP_NET_ADMIN to attach one"
             }
         }
     }
@@ -193,6 +194,8 @@ pub struct Effective {
     pub shared_namespaces: Vec<&'static str>,
     /// What of /proc and /sys is exposed.
     pub exposed: Exposure,
+    /// Whether the runtime's own device program is there; `None` where it was not looked for.
+    pub runtime_device_program: Option<bool>,
 }
 
 impl Effective {
@@ -214,6 +217,11 @@ impl Effective {
             }
         }
         self.exposed = self.exposed.union(other.exposed);
+        self.runtime_device_program =
+            match (self.runtime_device_program, other.runtime_device_program) {
+                (Some(one), Some(two)) => Some(one && two),
+                (one, two) => one.or(two),
+            };
         self
     }
 }
@@ -366,9 +374,14 @@ fn finding(
                 _ if node.granted == Devices::All => Requirement::Optional,
                 DeviceGuard::Refuses | DeviceGuard::Unavailable => Requirement::Required,
             },
-            node.devices == DeviceGuard::Refuses && matches!(node.granted, Devices::Granted(_)),
+            node.devices == DeviceGuard::Refuses
+                && matches!(node.granted, Devices::Granted(_))
+                && !lost_device_program(effective, node),
             "what the runtime granted".to_owned(),
-            node.granted.to_string(),
+            match lost_device_program(effective, node) {
+                true => format!("{}; the runtime's own program is gone", node.granted),
+                false => node.granted.to_string(),
+            },
         ),
     };
     let state = match (in_force, requirement) {
@@ -379,10 +392,20 @@ fn finding(
             State::Unavailable
         }
         // Without a program of ours, or without the grants, the runtime's own holds.
-        (false, Requirement::Required) if control == Control::Devices => State::Unavailable,
+        (false, Requirement::Required)
+            if control == Control::Devices && !lost_device_program(effective, node) =>
+        {
+            State::Unavailable
+        }
         (false, Requirement::Required) => State::Drift,
     };
     Finding { control, state, desired, effective: found }
+}
+
+/// Whether a runtime that had granted some devices, and so attached a program for the others, has it
+/// no longer.
+fn lost_device_program(effective: &Effective, node: Node) -> bool {
+    matches!(node.granted, Devices::Granted(_)) && effective.runtime_device_program == Some(false)
 }
 
 #[cfg(test)]

@@ -32,9 +32,14 @@ use crate::{
 };
 
 /// What the agent still needs when everything is attached: maps are written through bpf(2), whose
-/// use by the unprivileged is switched off on most nodes; bundles and executables are other users'.
-const KEPT: [Capability; 3] =
-    [Capability::CAP_BPF, Capability::CAP_SYS_PTRACE, Capability::CAP_DAC_READ_SEARCH];
+/// use by the unprivileged is switched off on most nodes; bundles and executables are other users'; the
+/// kernel tells only a network administrator which device programs runtimes have attached.
+const KEPT: [Capability; 4] = [
+    Capability::CAP_BPF,
+    Capability::CAP_SYS_PTRACE,
+    Capability::CAP_DAC_READ_SEARCH,
+    Capability::CAP_NET_ADMIN,
+];
 
 /// The same, and what it takes to put an AppArmor profile back that somebody changed.
 fn kept(settings: &Settings) -> Vec<Capability> {

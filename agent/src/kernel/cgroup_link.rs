@@ -1,5 +1,5 @@
-//! Links of cgroup programs. The library makes them too, and gives nobody their descriptor, without
-//! which they cannot be pinned.
+//! Links of cgroup programs, and what else is attached. The library makes links too, and gives nobody their
+//! descriptor, without which they cannot be pinned.
 #![allow(unsafe_code)]
 
 use std::{
@@ -39,6 +39,17 @@ pub(super) fn pin(link: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     attributes.__bindgen_anon_4.pathname = path.as_ptr() as u64;
     attributes.__bindgen_anon_4.bpf_fd = link.as_raw_fd().cast_unsigned();
     call(bpf_cmd::BPF_OBJ_PIN, &mut attributes).map(drop)
+}
+
+/// How many device programs are attached to this very cgroup.
+pub(crate) fn device_programs(cgroup: BorrowedFd<'_>) -> io::Result<u32> {
+    // SAFETY: as above. No room for their numbers: the kernel then only counts.
+    let mut attributes: bpf_attr = unsafe { mem::zeroed() };
+    attributes.query.__bindgen_anon_1.target_fd = cgroup.as_raw_fd().cast_unsigned();
+    attributes.query.attach_type = bpf_attach_type::BPF_CGROUP_DEVICE as u32;
+    call(bpf_cmd::BPF_PROG_QUERY, &mut attributes)?;
+    // SAFETY: every member of this union is a number of this width, written by the kernel.
+    Ok(unsafe { attributes.query.__bindgen_anon_2.prog_cnt })
 }
 
 fn call(command: bpf_cmd, attributes: &mut bpf_attr) -> io::Result<RawFd> {

@@ -25,7 +25,7 @@ pub(crate) const REQUIRED: &[Need] = &[
     },
     Need {
         capability: Capability::CAP_NET_ADMIN,
-        needed_for: "attach BPF programs to cgroups where BPF LSM is not active",
+        needed_for: "attach BPF programs to cgroups, and see whether runtimes' own are still there",
         indispensable: false,
     },
     Need {

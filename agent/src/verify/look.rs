@@ -7,7 +7,10 @@ use std::{
 
 use bulkhead_policy::verify::Effective;
 
-use super::process::{self, HostNamespaces, ProcessError};
+use super::{
+    devices,
+    process::{self, HostNamespaces, ProcessError},
+};
 use crate::node::cgroupfs::{CgroupError, CgroupTree};
 
 /// Processes that are looked at in one container, the oldest first as the kernel lists them: what
@@ -19,6 +22,7 @@ pub(crate) struct Node {
     tree: CgroupTree,
     host: HostNamespaces,
     app_armor: bool,
+    device_programs: bool,
 }
 
 /// Why a container could not be looked at.
@@ -38,6 +42,14 @@ pub(crate) enum VerifyError {
     /// A process could not be looked at.
     #[error("{0}")]
     Process(String),
+    /// The kernel does not say which device programs are attached.
+    #[error("cannot ask for the device programs of {path}: {source}")]
+    Devices {
+        /// The cgroup.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 impl From<ProcessError> for VerifyError {
@@ -52,7 +64,15 @@ impl Node {
         let app_armor = fs::read_to_string("/sys/module/apparmor/parameters/enabled")
             .is_ok_and(|enabled| enabled.trim() == "Y");
         let host = HostNamespaces::read()?;
-        Ok(Self { tree, host, app_armor })
+        let asked = devices::can_be_asked(&tree);
+        if let Err(error) = &asked {
+            tracing::warn!(
+                %error,
+                "a runtime's own device program that is gone will not be told: the kernel does not say \
+                 what is attached; it takes CONFIG_CGROUP_BPF and CAP_NET_ADMIN"
+            );
+        }
+        Ok(Self { tree, host, app_armor, device_programs: asked.is_ok() })
     }
 
     /// Whether AppArmor is on.
@@ -62,41 +82,48 @@ impl Node {
 
     /// What is in force in the container whose cgroup is at `path`. `None`: it has no process.
     pub(super) fn look(&self, path: &str) -> Result<Option<Effective>, VerifyError> {
-        let mut found: Option<Effective> = None;
-        for pid in self.processes(path)? {
-            match process::effective(pid, &self.host) {
-                Ok(one) => {
-                    found = Some(match found {
-                        Some(others) => others.weakest(one),
-                        None => one,
-                    });
-                }
+        let mut found = Vec::new();
+        let mut left = MAX_PROCESSES;
+        for cgroup in self.tree.walk_from(Path::new(path))?.cgroups {
+            let mut pids = self.processes(&cgroup.path)?;
+            pids.truncate(left);
+            left -= pids.len();
+            found.extend(self.weakest(&cgroup.path, &pids)?);
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(found.into_iter().reduce(Effective::weakest))
+    }
+
+    /// What is in force in one cgroup, by its processes.
+    fn weakest(&self, cgroup: &Path, pids: &[i32]) -> Result<Option<Effective>, VerifyError> {
+        let mut found = Vec::new();
+        for pid in pids {
+            match process::effective(*pid, &self.host) {
+                Ok(one) => found.push(one),
                 Err(ProcessError::Gone) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        let mut found = found.into_iter().reduce(Effective::weakest);
+        if let Some(found) = found.as_mut().filter(|_| self.device_programs) {
+            found.runtime_device_program = devices::has_runtime_program(&self.tree, cgroup)
+                .map_err(|source| VerifyError::Devices { path: cgroup.to_owned(), source })?;
+        }
         Ok(found)
     }
 
-    fn processes(&self, path: &str) -> Result<Vec<i32>, VerifyError> {
-        let mut pids = Vec::new();
-        for cgroup in self.tree.walk_from(Path::new(path))?.cgroups {
-            let list = self.tree.full_path(&cgroup.path).join("cgroup.procs");
-            let text = match fs::read_to_string(&list) {
-                Ok(text) => text,
-                Err(error) if is_gone_or_threaded(&error) => continue,
-                Err(source) => return Err(VerifyError::List { path: list, source }),
-            };
-            // 0 stands for a process of a process id namespace that is not seen from here.
-            pids.extend(
-                text.lines().filter_map(|line| line.parse::<i32>().ok()).filter(|pid| *pid > 0),
-            );
-            if pids.len() >= MAX_PROCESSES {
-                break;
-            }
-        }
-        pids.truncate(MAX_PROCESSES);
-        Ok(pids)
+    fn processes(&self, cgroup: &Path) -> Result<Vec<i32>, VerifyError> {
+        let list = self.tree.full_path(cgroup).join("cgroup.procs");
+        let text = match fs::read_to_string(&list) {
+            Ok(text) => text,
+            Err(error) if is_gone_or_threaded(&error) => return Ok(Vec::new()),
+            Err(source) => return Err(VerifyError::List { path: list, source }),
+        };
+        // 0 stands for a process of a process id namespace that is not seen from here.
+        let pids = text.lines().filter_map(|line| line.parse::<i32>().ok());
+        Ok(pids.filter(|pid| *pid > 0).collect())
     }
 }
 

@@ -95,6 +95,8 @@ pub(super) fn effective(pid: i32, host: &HostNamespaces) -> Result<Effective, Pr
         own_user_namespace,
         shared_namespaces,
         exposed: Exposure::of(&mounts, |path| Path::new(path).exists()),
+        // The cgroup's, not the process's.
+        runtime_device_program: None,
     })
 }
 

@@ -35,6 +35,7 @@ fn confined() -> Effective {
         own_user_namespace: true,
         shared_namespaces: Vec::new(),
         exposed: Exposure::of(MASKS, here),
+        runtime_device_program: Some(true),
     }
 }
 
@@ -100,6 +101,40 @@ fn devices_are_in_force_where_the_guard_knows_what_was_granted_and_refuses_the_r
     assert_eq!(state(Unavailable, Devices::Granted(0)), State::Unavailable);
     assert_eq!(state(Tells, Devices::Granted(0)), State::Absent);
     assert_eq!(state(Refuses, Devices::All), State::Absent);
+}
+
+#[test]
+fn a_runtime_s_device_program_that_is_gone_is_drift_where_the_level_refuses_devices() {
+    let found = |program, devices, granted| {
+        let effective = Effective { runtime_device_program: program, ..confined() };
+        let node = Node { devices, granted, ..NODE };
+        let findings = compare(Default::default(), Capabilities::ALL, &effective, node);
+        findings.into_iter().find(|it| it.control == Control::Devices).unwrap()
+    };
+    use DeviceGuard::{Refuses, Tells, Unavailable};
+    for guard in [Refuses, Unavailable] {
+        let finding = found(Some(false), guard, Devices::Granted(1));
+        assert_eq!(finding.state, State::Drift, "{guard:?}");
+        assert!(finding.effective.contains("is gone"), "{}", finding.effective);
+    }
+    assert_eq!(found(Some(false), Tells, Devices::Granted(1)).state, State::Absent);
+    // Run by hand, or without limits of devices: none was ever attached.
+    assert_eq!(found(Some(false), Refuses, Devices::Unknown).state, State::Unavailable);
+    assert_eq!(found(Some(false), Refuses, Devices::All).state, State::Absent);
+    // Not looked for: nothing is said of it.
+    assert_eq!(found(None, Refuses, Devices::Granted(1)).state, State::InForce);
+}
+
+#[test]
+fn a_nested_cgroup_without_a_device_program_makes_the_container_loose() {
+    let program = |has| Effective { runtime_device_program: has, ..confined() };
+    for (one, two, both) in [
+        (Some(true), Some(false), Some(false)),
+        (None, Some(false), Some(false)),
+        (Some(true), None, Some(true)),
+    ] {
+        assert_eq!(program(one).weakest(program(two)).runtime_device_program, both);
+    }
 }
 
 #[test]

@@ -85,6 +85,12 @@ mod tests {
         place(&mighty, "stranger", "0");
 
         // Beside the runtime's own program.
+        for container in &held {
+            wait_for("the control", || {
+                Ok(devices_of(container).contains("in-force").then_some(()))
+            })
+            .unwrap();
+        }
         let newest = home.evidence().newest().unwrap();
         assert!(is_refused(&opening(&held[0], "/stranger")));
         home.evidence()
@@ -103,12 +109,13 @@ mod tests {
             assert!(said.contains(NOTHING_BEHIND), "{}: {said}", container.pod);
             let said = container.sh("head -c 1 /dev/zero > /dev/null && echo well").unwrap().said;
             assert!(said.contains("well"), "{}: {said}", container.pod);
-            wait_for("the control", || {
+            // Nothing has opened, and yet one of two hands is gone: its level is told so.
+            let devices = wait_for("the control", || {
                 let devices = devices_of(container);
-                Ok(devices.contains("in-force").then_some(()))
-            })
-            .unwrap();
-            assert!(devices_of(container).contains("1 granted"), "{}", devices_of(container));
+                Ok(devices.contains("drift").then_some(devices))
+            });
+            let devices = devices.unwrap();
+            assert!(devices.contains("1 granted") && devices.contains("is gone"), "{devices}");
         }
         // The level of this one asks for no refusal; what that one may, its runtime has said.
         for container in [&free, &mighty] {
