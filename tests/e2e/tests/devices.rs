@@ -3,7 +3,7 @@
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, process::Command};
+    use std::{fs, path::Path, process::Command};
 
     use bulkhead_e2e::{
         agent::{Agent, Home, PROGRAM},
@@ -23,20 +23,32 @@ mod tests {
     const GRANTED: &str = "/dev/granted";
     const NOTHING_BEHIND: &str = "No such device or address";
 
-    /// Removes the runtime's own device programs from the container's cgroup.
+    /// Removes every device program but the agent's, which is at the root: the runtime's, and systemd's
+    /// where that made the cgroup around it.
     fn loosen(container: &Container) {
         let text = fs::read_to_string(format!("/proc/{}/cgroup", container.pid)).unwrap();
-        let cgroup = format!("/sys/fs/cgroup{}", text.trim().rsplit(':').next().unwrap());
+        let cgroup = Path::new(text.trim().rsplit(':').next().unwrap());
+        let detached = cgroup.ancestors().filter(|it| it.parent().is_some()).map(detach);
+        assert!(detached.sum::<usize>() > 0, "the runtime has attached no device program");
+    }
+
+    /// Removes the device programs of one cgroup.
+    fn detach(cgroup: &Path) -> usize {
+        let cgroup = format!("/sys/fs/cgroup{}", cgroup.display());
         let listed = node::run(Command::new("bpftool").args(["-j", "cgroup", "list", &cgroup]));
-        let listed: Value = serde_json::from_slice(&listed.unwrap().stdout).unwrap();
-        let programs = listed.as_array().unwrap();
-        assert!(!programs.is_empty(), "the runtime has attached no device program");
-        for program in programs {
-            let kind = program["attach_type"].as_str().unwrap();
+        let listed: Value = serde_json::from_slice(&listed.unwrap().stdout).unwrap_or_default();
+        let programs = listed.as_array().cloned().unwrap_or_default();
+        let kinds = programs.iter().map(|program| program["attach_type"].as_str().unwrap());
+        let mut detached = 0;
+        for (program, kind) in
+            programs.iter().zip(kinds).filter(|(_, kind)| kind.contains("device"))
+        {
             let id = program["id"].to_string();
-            let detach = ["cgroup", "detach", &cgroup, kind, "id", &id];
-            node::run(Command::new("bpftool").args(detach)).unwrap();
+            let arguments = ["cgroup", "detach", &cgroup, kind, "id", &id];
+            node::run(Command::new("bpftool").args(arguments)).unwrap();
+            detached += 1;
         }
+        detached
     }
 
     /// Puts a device node into the container from outside, so that no other rule is met.
