@@ -2,7 +2,8 @@
 //!
 //! Under QEMU's `-icount shift=0` a nanosecond of the guest is an instruction, so the figures are
 //! exact and repeat whatever else this machine does. Each configuration has a guest of its own:
-//! the kernel takes its time to let go of programs that were attached.
+//! the kernel takes its time to let go of programs that were attached. A last guest is for the agent
+//! itself: how soon it is ready, what it holds, what an event costs it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use clap::Args;
 use crate::cache;
 use crate::guest::{self, GuestBench, Kernel, Shared};
 
+mod figures;
 mod table;
 
 use table::{Column, Table};
@@ -34,6 +36,7 @@ const SETTLE: u32 = 20;
 const EXAMPLES: &str = "Examples:
   cargo xtask bench
   cargo xtask bench --no-agent
+  cargo xtask bench --itself
   cargo xtask bench --config my.yaml --tenant /tenants/a --markdown docs/cost.md
   cargo xtask bench --with 'bpftrace my.bt' --ready 'sleep 3'";
 
@@ -47,6 +50,9 @@ pub(crate) struct Arguments {
     /// Measure without the agent only
     #[arg(long, conflicts_with_all = ["with", "ready", "config", "tenant"])]
     no_agent: bool,
+    /// Measure the agent itself only: how soon it is ready, its memory, what an event costs it
+    #[arg(long, conflicts_with_all = ["no_agent", "with", "ready", "config", "tenant"])]
+    itself: bool,
     /// Shell command that starts the agent; it is put into the background
     #[arg(long, value_name = "CMD", default_value = AGENT)]
     with: String,
@@ -73,6 +79,13 @@ pub(crate) struct Arguments {
     timeout: u64,
 }
 
+impl Arguments {
+    /// Whether the agent that is measured is this one, so that it can be asked about itself.
+    fn is_about_the_agent(&self) -> bool {
+        !self.no_agent && self.with == AGENT
+    }
+}
+
 /// One thing to measure.
 #[derive(Debug, PartialEq, Eq)]
 struct Configuration<'a> {
@@ -90,20 +103,32 @@ pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
         share.push(Shared::named(&config, "config.yaml")?);
     }
     let mut columns = Vec::new();
-    for configuration in configurations(arguments) {
-        eprintln!("bench: {}", configuration.name);
-        let printed = guest::bench(&GuestBench {
+    let measured = |name: &'static str, share: &[Shared], script: String, with_agent: bool| {
+        eprintln!("bench: {name}");
+        guest::bench(&GuestBench {
             kernel: arguments.kernel,
-            share: share.clone(),
-            script: script(arguments, &configuration),
-            with_agent: configuration.agent,
+            share: share.to_vec(),
+            script,
+            with_agent,
             timeout: arguments.timeout,
-        })?;
+        })
+    };
+    for configuration in configurations(arguments) {
+        let script = script(arguments, &configuration);
+        let printed = measured(configuration.name, &share, script, configuration.agent)?;
         let column = Column::parse(configuration.name, &printed)?;
         ensure!(!column.is_empty(), "the guest measured nothing; it said: {printed}");
         columns.push(column);
     }
-    let table = Table::new(columns)?.markdown();
+    let mut table = Table::new(columns)?.markdown();
+    if arguments.is_about_the_agent() {
+        let own = cache::repository().join("tests/bench/agent.yaml");
+        let share = [Shared::named(&own, "agent.yaml")?];
+        let script = format!("sleep {SETTLE}\nexec bulkhead-bench --agent /share/agent.yaml\n");
+        let printed = measured("the agent itself", &share, script, true)?;
+        table.push('\n');
+        table.push_str(&figures::markdown(&printed)?);
+    }
     println!("{table}");
     if let Some(path) = &arguments.markdown {
         fs::write(path, table).with_context(|| format!("cannot write {}", path.display()))?;
@@ -112,6 +137,9 @@ pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn configurations(arguments: &Arguments) -> Vec<Configuration<'_>> {
+    if arguments.itself {
+        return Vec::new();
+    }
     let mut all =
         vec![Configuration { name: "no agent", agent: false, cgroup: &arguments.outside }];
     if !arguments.no_agent {
@@ -166,6 +194,13 @@ mod tests {
     fn without_an_agent_there_is_one_thing_to_measure() {
         assert_eq!(configurations(&arguments(&["--no-agent"])).len(), 1);
         assert_eq!(configurations(&arguments(&[])).len(), 3);
+    }
+
+    #[test]
+    fn an_agent_that_is_not_ours_is_not_asked_about_itself() {
+        assert!(arguments(&[]).is_about_the_agent());
+        assert!(!arguments(&["--no-agent"]).is_about_the_agent());
+        assert!(!arguments(&["--with", "watch-all", "--ready", "true"]).is_about_the_agent());
     }
 
     #[test]

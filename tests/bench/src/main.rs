@@ -1,24 +1,32 @@
 //! `bulkhead-bench`: measures single operations and prints nanoseconds per operation, one JSON
 //! object a line.
 //!
+//! With `--agent CONFIGURATION` it starts the agent and measures that instead.
+//!
 //! It is meant for a guest under QEMU's `-icount shift=0`, where a nanosecond is an instruction and
 //! the figures repeat. `cargo xtask bench` runs it there.
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde_json::json;
 
 use self::clock::Measure;
 
+mod agent;
 mod clock;
 mod files;
+mod load;
 mod memory;
 mod processes;
 mod sockets;
 
 /// The argument with which the program calls itself to measure an exec: it then does nothing.
 const NOTHING: &str = "--nothing";
+/// The argument with which the program calls itself to act as a tenant does.
+const ACTS: &str = "--acts";
+/// The argument that has the agent itself measured.
+const AGENT: &str = "--agent";
 
 /// One operation: its name, and what measures it.
 type Operation = (&'static str, fn() -> Result<Measure>);
@@ -37,10 +45,16 @@ const OPERATIONS: [Operation; 10] = [
 ];
 
 fn main() -> ExitCode {
-    if std::env::args().nth(1).as_deref() == Some(NOTHING) {
-        return ExitCode::SUCCESS;
-    }
-    match measure_all() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match words[..] {
+        [] => measure_all(),
+        [NOTHING] => Ok(()),
+        [ACTS] => load::acts(),
+        [AGENT, configuration] => agent::measure(configuration),
+        _ => Err(anyhow!("usage: bulkhead-bench [{AGENT} CONFIGURATION]")),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bulkhead-bench: {error:#}");

@@ -86,7 +86,7 @@ fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
 }
 
 /// A whole number with commas between thousands.
-fn grouped(figure: f64) -> String {
+pub(super) fn grouped(figure: f64) -> String {
     let digits = format!("{figure:.0}");
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
