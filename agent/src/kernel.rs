@@ -19,8 +19,8 @@
 
 mod account;
 mod attach;
+mod bpf;
 mod btf;
-mod cgroup_link;
 #[cfg(test)]
 mod coverage;
 mod guard;
@@ -41,7 +41,7 @@ mod tests;
 mod unload;
 mod version;
 
-pub(crate) use cgroup_link::device_programs;
+pub(crate) use bpf::device_programs;
 pub(crate) use guard::{Guard, MapError, NO_CONTAINER};
 pub(crate) use hooks::is_decided_by_cgroup_program;
 pub(crate) use ladder::{Ladder, State};

@@ -33,7 +33,7 @@ pub static LINEAGES: TaskStorage<Lineage> = TaskStorage::new();
 /// Programs that workloads executed: command lines for the lineages. Read at the agent's next look;
 /// nobody is woken for it.
 #[map]
-pub static EXECUTED: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+pub static EXECUTED: RingBuf = RingBuf::with_byte_size(512 << 10, 0);
 
 /// sched_process_fork(parent, child). The program of `lifecycle.rs` comes before: the child is
 /// marked, and has not run yet.

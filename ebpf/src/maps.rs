@@ -100,13 +100,13 @@ pub static UNCOUNTED: Array<u64> = Array::with_max_entries(MAX_RULES as u32, 0);
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(EVENTS_BYTES, 0);
 /// Its size.
-pub const EVENTS_BYTES: u32 = 2 << 20;
+pub const EVENTS_BYTES: u32 = 1 << 20;
 
 /// Records of critical acts: a ring that nothing else can fill. Each wakes the reader.
 #[map]
 pub static CRITICAL: RingBuf = RingBuf::with_byte_size(CRITICAL_BYTES, 0);
 /// Its size.
-pub const CRITICAL_BYTES: u32 = 4 << 20;
+pub const CRITICAL_BYTES: u32 = 2 << 20;
 
 /// Acts that were told a moment ago, and how often they were repeated since. The agent removes
 /// them. Only a record that went out makes an entry, so that a tenant's budget bounds its entries.

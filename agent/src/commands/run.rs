@@ -85,7 +85,9 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot record to {}", path.display()))?;
         watch.record_to(recorder);
     }
-    heap::give_back();
+    if let Err(error) = heap::give_back() {
+        tracing::warn!(%error, "the agent may come to hold more memory than it needs");
+    }
     let kept = kept(&settings);
     let Dropped { bounding } = privilege::drop_to(&kept)?;
     let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();

@@ -13,8 +13,8 @@ use aya_obj::generated::bpf_attach_type;
 use bulkhead_abi::{Rule, Rung, STATE_CANARY};
 
 use super::{
+    bpf,
     btf::Btf,
-    cgroup_link,
     hooks::{By, CGROUP_RULES, HOOKS, Hook, SUBSTITUTES},
     ladder::{HookStatus, Ladder, RuleStatus, State, state_of},
     lineage,
@@ -308,7 +308,7 @@ fn attach_device(ebpf: &mut Ebpf, links: &mut Links, name: &str) -> Result<(), S
             |program: &mut CgroupDevice| {
                 program.load()?;
                 let program = program.fd()?.as_fd();
-                Ok(cgroup_link::attach(program, root.as_fd(), bpf_attach_type::BPF_CGROUP_DEVICE)?)
+                Ok(bpf::attach(program, root.as_fd(), bpf_attach_type::BPF_CGROUP_DEVICE)?)
             },
         );
     attached
@@ -325,7 +325,7 @@ fn attach_sysctl(ebpf: &mut Ebpf, links: &mut Links) -> Result<(), String> {
         .and_then(|program: &mut CgroupSysctl| {
             program.load()?;
             let program = program.fd()?.as_fd();
-            Ok(cgroup_link::attach(program, root.as_fd(), bpf_attach_type::BPF_CGROUP_SYSCTL)?)
+            Ok(bpf::attach(program, root.as_fd(), bpf_attach_type::BPF_CGROUP_SYSCTL)?)
         });
     attached
         .map(|link| links.hold("cgroup_sysctl", link))

@@ -16,6 +16,7 @@ use bulkhead_policy::sensitive;
 
 use super::{
     KnownTenant, LoadError, LossKey, Records, Verdicts,
+    bpf::Entries,
     ladder::Ladder,
     lineage,
     links::Links,
@@ -62,7 +63,9 @@ pub(crate) struct Guard {
     pub(super) state: Array<MapData, u64>,
     scopes: LpmTrie<MapData, ScopeName, Identity>,
     sensitive: HashMap<MapData, SensitiveFile, u32>,
+    pub(super) all_counts: Entries<CountKey, u64>,
     acts: HashMap<MapData, ActKey, Repeats>,
+    all_acts: Entries<ActKey, Repeats>,
     events: Option<Verdicts>,
     lifecycle: Option<Records>,
     executed: Option<Records>,
@@ -93,10 +96,12 @@ impl Guard {
             cgroups: maps.take("CGROUPS")?,
             grants: maps.take("GRANTS")?,
             levels: maps.take("LEVELS")?,
+            all_counts: maps.entries("COUNTS")?,
             counts: maps.take("COUNTS")?,
             uncounted: maps.take("UNCOUNTED")?,
             scopes: maps.take("SCOPES")?,
             sensitive: maps.take("SENSITIVE")?,
+            all_acts: maps.entries("ACTS")?,
             acts: maps.take("ACTS")?,
             state,
             events: Some(Verdicts::new(critical, events)),
@@ -209,7 +214,7 @@ impl Guard {
 
     /// Every count. They only grow.
     pub(crate) fn counts(&self) -> Result<Vec<(CountKey, u64)>, MapError> {
-        self.counts.iter().collect::<Result<_, _>>().map_err(map_error("read the counts"))
+        self.all_counts.read().map_err(map_error("read the counts"))
     }
 
     /// Adds the final count of a container that is gone to its tenant's total, and forgets it.
@@ -240,7 +245,7 @@ impl Guard {
 
     /// The acts that were told a moment ago, and how often they were repeated.
     pub(crate) fn acts(&self) -> Result<Vec<(ActKey, Repeats)>, MapError> {
-        self.acts.iter().collect::<Result<_, _>>().map_err(map_error("read the repeated acts"))
+        self.all_acts.read().map_err(map_error("read the repeated acts"))
     }
 
     /// Forgets an act that was told so long ago that nothing more is counted with it.

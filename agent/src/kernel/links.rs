@@ -15,7 +15,7 @@ use std::{
 use aya::programs::links::FdLink;
 
 use super::{
-    LoadError, cgroup_link,
+    LoadError, bpf,
     pins::{BPFFS, ENDING},
 };
 
@@ -42,7 +42,7 @@ impl Link {
     fn pin(self, path: &Path) -> io::Result<()> {
         match self {
             Self::Library(link) => link.pin(path).map(drop).map_err(io::Error::other),
-            Self::Own(link) => cgroup_link::pin(link.as_fd(), path),
+            Self::Own(link) => bpf::pin(link.as_fd(), path),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya::{
-    Btf as AyaBtf, Ebpf, EbpfLoader,
+    Btf as AyaBtf, Ebpf, EbpfLoader, Pod,
     maps::{Array, Map, MapData},
     programs::{
         Iter, ProgramError,
@@ -19,6 +19,7 @@ use aya::{
 use super::{
     MapError, account,
     attach::{attach_hooks, attach_tracepoint},
+    bpf::{self, Entries},
     btf::{Btf, BtfError, VMLINUX},
     guard::OBJECT,
     ladder::Ladder,
@@ -180,6 +181,15 @@ impl Maps {
             .map(|(name, path)| Ok((name.clone(), open(path)?)))
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+
+    /// A way to read all entries of a hash map that stays.
+    pub(super) fn entries<K: Pod, V: Pod>(
+        &self,
+        name: &'static str,
+    ) -> Result<Entries<K, V>, LoadError> {
+        let data = self.0.get(name).and_then(bpf::data_of).ok_or(LoadError::Map(name, None))?;
+        Entries::of(data).map_err(|source| LoadError::Map(name, Some(Box::new(source))))
     }
 
     /// One of them.

@@ -7,10 +7,12 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use bulkhead_abi::{ActKey, Fate, Identity, LevelTable, Relation, Rule, Verdict, identity_flag};
+use bulkhead_abi::{
+    ActKey, CountKey, Fate, Identity, LevelTable, Relation, Rule, Verdict, identity_flag,
+};
 use bulkhead_policy::decode::{self, Record};
 
-use super::Guard;
+use super::{Guard, NO_CONTAINER};
 use crate::node::cgroupfs::CgroupTree;
 
 const SLOT: u16 = 200;
@@ -281,4 +283,30 @@ fn the_ladder_names_every_rule_once() {
         assert!(!weak || !rule.why.is_empty(), "{} does not say why", rule.rule);
     }
     assert!(ladder.fully_enforcing() || !ladder.advice.is_empty());
+}
+
+#[test]
+fn all_entries_of_a_map_are_read_however_few_the_kernel_is_asked_for_at_a_time() {
+    const COUNTS: u32 = 3_000;
+    let Some(mut scene) = scene("entries") else { return };
+    let key = |tenant| CountKey {
+        container: NO_CONTAINER,
+        tenant,
+        rule: Rule::Signal as u16,
+        relation: Relation::None as u8,
+        verdict: Verdict::Audit as u8,
+        effect: 0,
+        fate: Fate::Delivered as u8,
+        padding: [0; 6],
+    };
+    for tenant in 0..COUNTS {
+        scene.guard.add_to_total(&key(tenant), u64::from(tenant)).unwrap();
+    }
+    for room in [1, 7, 1_024, 100_000] {
+        let mut counts = scene.guard.all_counts.read_by(room).unwrap();
+        counts.sort_by_key(|(key, _)| key.tenant);
+        let tenants: Vec<u32> = counts.iter().map(|(key, _)| key.tenant).collect();
+        assert!(tenants.into_iter().eq(0..COUNTS), "{room} at a time");
+        assert!(counts.iter().all(|(key, count)| *count == u64::from(key.tenant)));
+    }
 }

@@ -2,8 +2,10 @@
 #![allow(unsafe_code)]
 
 /// Gives memory that is free back to the node. What loading the programs leaves, some 25 MiB, would be held
-/// for good: the C library gives back by itself only what is free at the heap's end.
-pub(crate) fn give_back() {
+/// for good: the C library gives back by itself only what is free at the heap's end, and the kernel makes huge
+/// pages of a heap with holes (khugepaged), which fills them again.
+pub(crate) fn give_back() -> nix::Result<()> {
+    nix::sys::prctl::set_thp_disable(true)?;
     #[cfg(target_env = "gnu")]
     // SAFETY: malloc_trim(3) takes a number, may be called at any time by any thread, and changes nothing
     // that is in use.
@@ -11,6 +13,7 @@ pub(crate) fn give_back() {
         // Whether there was anything.
         let _released = nix::libc::malloc_trim(0);
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -30,7 +33,7 @@ mod tests {
         let last = pieces.pop();
         drop(pieces);
         let before = resident_kib();
-        give_back();
+        give_back().unwrap();
         let after = resident_kib();
         assert!(after + (32 << 10) < before, "{before} KiB before, {after} KiB after");
         drop(last);

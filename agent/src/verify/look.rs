@@ -9,7 +9,7 @@ use bulkhead_policy::verify::Effective;
 
 use super::{
     devices,
-    process::{self, HostNamespaces, ProcessError},
+    process::{self, Host, ProcessError},
 };
 use crate::node::cgroupfs::{CgroupError, CgroupTree};
 
@@ -20,7 +20,7 @@ const MAX_PROCESSES: usize = 64;
 /// What is looked at, and with what.
 pub(crate) struct Node {
     tree: CgroupTree,
-    host: HostNamespaces,
+    host: Host,
     app_armor: bool,
     device_programs: bool,
 }
@@ -63,7 +63,7 @@ impl Node {
     pub(crate) fn new(tree: CgroupTree) -> Result<Self, VerifyError> {
         let app_armor = fs::read_to_string("/sys/module/apparmor/parameters/enabled")
             .is_ok_and(|enabled| enabled.trim() == "Y");
-        let host = HostNamespaces::read()?;
+        let host = Host::read()?;
         let asked = devices::can_be_asked(&tree);
         if let Err(error) = &asked {
             tracing::warn!(
@@ -78,6 +78,11 @@ impl Node {
     /// Whether AppArmor is on.
     pub(super) fn has_app_armor(&self) -> bool {
         self.app_armor
+    }
+
+    /// Looks again at what of the node may change.
+    pub(super) fn refresh(&mut self) {
+        self.host.refresh();
     }
 
     /// What is in force in the container whose cgroup is at `path`. `None`: it has no process.

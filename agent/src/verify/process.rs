@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use bulkhead_policy::verify::{Effective, Exposure, IdRange, Label, Status, status::StatusError};
+use bulkhead_policy::verify::{
+    Effective, Exposure, IdRange, Label, MASKED, READ_ONLY, Status, status::StatusError,
+};
 
 /// Namespaces of which a container should have its own, the user's aside: that one is a control by
 /// itself. `time` is the node's for every runtime of today.
@@ -43,14 +45,15 @@ pub(super) enum ProcessError {
     },
 }
 
-/// The node's own namespaces, to compare with.
+/// The node's own namespaces, to compare with, and what there is to mask.
 #[derive(Clone, Debug)]
-pub(super) struct HostNamespaces {
+pub(super) struct Host {
     user: PathBuf,
     others: [PathBuf; NAMESPACES.len()],
+    present: Vec<&'static str>,
 }
 
-impl HostNamespaces {
+impl Host {
     /// Those of process 1, which is the node's where the agent has the node's process ids.
     pub(super) fn read() -> Result<Self, ProcessError> {
         Self::of(Path::new("/proc/1"))
@@ -61,12 +64,23 @@ impl HostNamespaces {
         for (place, kind) in others.iter_mut().zip(NAMESPACES) {
             *place = link(init, kind)?;
         }
-        Ok(Self { user: link(init, "user")?, others })
+        Ok(Self { user: link(init, "user")?, others, present: present() })
+    }
+
+    /// Looks again at what there is to mask: a module may bring something.
+    pub(super) fn refresh(&mut self) {
+        self.present = present();
     }
 }
 
+/// What runtimes would hide of this kernel's /proc and /sys. The same for every container, and there are many.
+fn present() -> Vec<&'static str> {
+    let hidden = MASKED.iter().chain(&READ_ONLY).copied();
+    hidden.filter(|path| Path::new(path).exists()).collect()
+}
+
 /// How a process is confined.
-pub(super) fn effective(pid: i32, host: &HostNamespaces) -> Result<Effective, ProcessError> {
+pub(super) fn effective(pid: i32, host: &Host) -> Result<Effective, ProcessError> {
     let process = PathBuf::from(format!("/proc/{pid}"));
     let path = process.join("status");
     let status = Status::parse(&read(&path)?)
@@ -94,7 +108,7 @@ pub(super) fn effective(pid: i32, host: &HostNamespaces) -> Result<Effective, Pr
         gids: map("gid_map")?,
         own_user_namespace,
         shared_namespaces,
-        exposed: Exposure::of(&mounts, |path| Path::new(path).exists()),
+        exposed: Exposure::of(&mounts, |path| host.present.contains(&path)),
         // The cgroup's, not the process's.
         runtime_device_program: None,
     })
@@ -142,7 +156,7 @@ mod tests {
 
     #[test]
     fn this_process_is_as_the_kernel_tells() {
-        let host = HostNamespaces::of(Path::new("/proc/self")).unwrap();
+        let host = Host::of(Path::new("/proc/self")).unwrap();
         let pid = i32::try_from(std::process::id()).unwrap();
         let found = effective(pid, &host).unwrap();
         let sets = found.status.capabilities;
@@ -156,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_process_that_has_ended_is_told_from_one_that_cannot_be_read() {
-        let host = HostNamespaces::of(Path::new("/proc/self")).unwrap();
+        let host = Host::of(Path::new("/proc/self")).unwrap();
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
         child.wait().unwrap();

@@ -129,6 +129,7 @@ impl Verifier {
     /// Looks at those whose turn it is.
     pub(crate) fn tick<'a>(&mut self, containers: impl Iterator<Item = Subject<'a>>) -> Changes {
         self.tick = self.tick.wrapping_add(1);
+        self.node.refresh();
         let mut changes = Changes::default();
         let mut present = std::collections::HashSet::new();
         for subject in containers {

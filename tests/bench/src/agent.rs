@@ -30,7 +30,8 @@ pub(crate) fn measure(configuration: &str) -> Result<()> {
     let begun = now()?;
     let agent = Agent::start(configuration)?;
     agent.await_ready()?;
-    print("until it is ready and enforces", now()? - begun, "instructions");
+    print("until it is ready and enforces", (now()? - begun) / 1e6, "ms of the guest");
+    print("until then", agent.spent()?, "instructions");
     sleep(SETTLE);
     print("in memory, no container", agent.resident()?, "KiB");
 
