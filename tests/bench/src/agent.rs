@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 
 use crate::clock::now;
-use crate::load::{ACTS, Load, SECONDS};
+use crate::load::{ACTS, CRITICAL, Load, OTHER, SECONDS};
 
 const LOG: &str = "/tmp/agent.log";
 const EVIDENCE: &str = "/var/lib/bulkhead/evidence";
@@ -44,15 +44,21 @@ pub(crate) fn measure(configuration: &str) -> Result<()> {
     })?;
     print("a second with nothing to tell", idle / SECONDS as f64, "instructions");
 
-    let told = events()?;
-    let busy = agent.spent_in(|| load.act())?;
-    // What is still on its way.
-    sleep(Duration::from_secs(2));
-    let told = events()? - told;
-    ensure!(told * 10 >= ACTS * 9, "{told} events of {ACTS} acts: see {LOG}");
-    print("events in a second", told as f64 / SECONDS as f64, "events");
-    print("to tell one of them", (busy - idle) / told as f64, "instructions");
-    print("a second with them", busy / SECONDS as f64, "instructions");
+    for (kind, family) in [("other", OTHER), ("critical", CRITICAL)] {
+        let before = events()?;
+        let busy = agent.spent_in(|| load.act(family))?;
+        // What is still on its way.
+        sleep(Duration::from_secs(2));
+        let told = events()? - before;
+        ensure!(told * 10 >= ACTS * 9, "{told} events of {ACTS} {kind} acts: see {LOG}");
+        let a_second = told as f64 / SECONDS as f64;
+        print(
+            &format!("a second with {a_second:.0} {kind} events"),
+            busy / SECONDS as f64,
+            "instructions",
+        );
+        print("to tell one of them", (busy - idle) / told as f64, "instructions");
+    }
     print("in memory after them", agent.resident()?, "KiB");
     Ok(())
 }

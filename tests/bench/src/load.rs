@@ -20,6 +20,10 @@ const ACTS_A_SECOND: u64 = 62;
 /// All acts of all tenants.
 pub(crate) const ACTS: u64 = TENANTS * ACTS_A_SECOND * SECONDS;
 
+/// Families of sockets that an untrusted tenant may not make: each act is told at once, or with others.
+pub(crate) const CRITICAL: &str = "38";
+pub(crate) const OTHER: &str = "33";
+
 /// The containers and a process in each.
 pub(crate) struct Load(Vec<Child>);
 
@@ -42,10 +46,10 @@ impl Load {
     }
 
     /// One process of each tenant acts for [`SECONDS`].
-    pub(crate) fn act(&self) -> Result<()> {
+    pub(crate) fn act(&self, family: &str) -> Result<()> {
         let acting = |tenant| {
             let cgroup = format!("/sys/fs/cgroup/bulkhead-load/{tenant}/0");
-            start(&cgroup, "bulkhead-bench --acts")
+            start(&cgroup, &format!("bulkhead-bench --acts {family}"))
         };
         let children = (0..TENANTS).map(acting).collect::<Result<Vec<_>>>()?;
         for mut child in children {
@@ -74,11 +78,12 @@ fn start(cgroup: &str, program: &str) -> Result<Child> {
 /// What an acting process does: a socket of a family that is refused, of another protocol each time, so that
 /// none is a repetition.
 #[allow(unsafe_code)]
-pub(crate) fn acts() -> Result<()> {
+pub(crate) fn acts(family: &str) -> Result<()> {
+    let family: libc::c_int = family.parse().context("the family is no number")?;
     for number in 0..ACTS_A_SECOND * SECONDS {
         let protocol = libc::c_int::try_from(number)?;
         // SAFETY: three numbers; a descriptor that were made would end with the process.
-        let made = unsafe { libc::socket(libc::AF_ALG, libc::SOCK_SEQPACKET, protocol) };
+        let made = unsafe { libc::socket(family, libc::SOCK_SEQPACKET, protocol) };
         ensure!(made < 0 && Errno::last() == Errno::EPERM, "the act was not refused");
         sleep(Duration::from_micros(1_000_000 / ACTS_A_SECOND));
     }

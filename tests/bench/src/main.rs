@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let result = match words[..] {
         [] => measure_all(),
         [NOTHING] => Ok(()),
-        [ACTS] => load::acts(),
+        [ACTS, family] => load::acts(family),
         [AGENT, configuration] => agent::measure(configuration),
         _ => Err(anyhow!("usage: bulkhead-bench [{AGENT} CONFIGURATION]")),
     };
