@@ -39,6 +39,7 @@ mod succession;
 #[cfg(test)]
 mod tests;
 mod unload;
+mod verification;
 mod version;
 
 pub(crate) use bpf::device_programs;

@@ -19,6 +19,7 @@ use super::{
     ladder::{HookStatus, Ladder, RuleStatus, State, state_of},
     lineage,
     links::{Links, let_go},
+    verification::{self, Refused},
 };
 use crate::node::cgroupfs::CgroupTree;
 
@@ -54,7 +55,9 @@ fn attach_lsm(ebpf: &mut Ebpf, hook: &str, btf: &AyaBtf) -> Result<FdLink, Progr
         .program_mut(&format!("lsm_{hook}"))
         .ok_or(ProgramError::NotLoaded)
         .and_then(TryInto::try_into)?;
-    program.load(hook, btf)?;
+    if program.fd().is_err() {
+        program.load(hook, btf)?;
+    }
     let id = program.attach()?;
     Ok(program.take_link(id)?.into())
 }
@@ -69,7 +72,9 @@ fn attach_fentry(
         .program_mut(&format!("fentry_{hook}"))
         .ok_or(ProgramError::NotLoaded)
         .and_then(TryInto::try_into)?;
-    program.load(function, btf)?;
+    if program.fd().is_err() {
+        program.load(function, btf)?;
+    }
     let id = program.attach()?;
     Ok(program.take_link(id)?.into())
 }
@@ -116,10 +121,10 @@ pub(super) fn attach_hooks(
     let active_lsm = std::fs::read_to_string("/sys/kernel/security/lsm").ok();
     let lsm = canary(ebpf, Rung::Lsm, kernel_btf, state);
     let fentry = canary(ebpf, Rung::Fentry, kernel_btf, state);
-    let hooks: Vec<HookStatus> = HOOKS
-        .iter()
-        .map(|hook| attach_hook(ebpf, hook, btf, kernel_btf, &lsm, &fentry, links))
-        .collect();
+    let (refuses, sees) = (matches!(lsm, Canary::Fires), matches!(fentry, Canary::Fires));
+    let refused = verification::load_hooks(ebpf, btf, kernel_btf, refuses, sees);
+    let mut hooks = Attaching { ebpf, btf, kernel_btf, links, refused };
+    let hooks: Vec<HookStatus> = HOOKS.iter().map(|hook| hooks.hook(hook, &lsm, &fentry)).collect();
     let mut stand_ins = StandIns { links, device: None, sysctl: None };
     let rules = Rule::ALL
         .iter()
@@ -130,44 +135,61 @@ pub(super) fn attach_hooks(
     Ladder { kernel: kernel_release(), active_lsm, advice, rules, hooks, lineage }
 }
 
-fn attach_hook(
-    ebpf: &mut Ebpf,
-    hook: &Hook,
-    btf: &Btf,
-    kernel_btf: &AyaBtf,
-    lsm: &Canary,
-    fentry: &Canary,
-    links: &mut Links,
-) -> HookStatus {
-    let mut why = Vec::new();
-    match lsm {
-        Canary::Fires if !btf.has_function(&format!("bpf_lsm_{}", hook.name)) => {
-            why.push("this kernel has no such LSM hook".to_owned());
-        }
-        Canary::Fires => match attach_lsm(ebpf, hook.name, kernel_btf) {
-            Ok(link) => {
-                links.hold(&format!("lsm_{}", hook.name), link);
-                return HookStatus { hook: hook.name, rung: Rung::Lsm, why: String::new() };
+/// Hooks' programs on their way to their hooks.
+struct Attaching<'a> {
+    ebpf: &'a mut Ebpf,
+    btf: &'a Btf,
+    kernel_btf: &'a AyaBtf,
+    links: &'a mut Links,
+    refused: Refused,
+}
+
+impl Attaching<'_> {
+    /// The best program of a hook that this kernel takes.
+    fn hook(&mut self, hook: &Hook, lsm: &Canary, fentry: &Canary) -> HookStatus {
+        let held = |rung, why| HookStatus { hook: hook.name, rung, why };
+        let mut why = Vec::new();
+        match lsm {
+            Canary::Fires if !self.btf.has_function(&format!("bpf_lsm_{}", hook.name)) => {
+                why.push("this kernel has no such LSM hook".to_owned());
             }
-            Err(error) => why.push(format!("LSM: {}", brief(&error))),
-        },
-        // The reason is one for all hooks: the advice tells it once.
-        Canary::Silent(_) => why.push("no BPF LSM".to_owned()),
-    }
-    match fentry {
-        Canary::Fires if !btf.has_function(hook.function) => {
-            why.push(format!("this kernel has no function {}", hook.function));
+            Canary::Fires => match self
+                .attach(&format!("lsm_{}", hook.name), |ebpf, btf| attach_lsm(ebpf, hook.name, btf))
+            {
+                Ok(()) => return held(Rung::Lsm, String::new()),
+                Err(error) => why.push(format!("LSM: {}", brief(&error))),
+            },
+            // The reason is one for all hooks: the advice tells it once.
+            Canary::Silent(_) => why.push("no BPF LSM".to_owned()),
         }
-        Canary::Fires => match attach_fentry(ebpf, hook.name, hook.function, kernel_btf) {
-            Ok(link) => {
-                links.hold(&format!("fentry_{}", hook.name), link);
-                return HookStatus { hook: hook.name, rung: Rung::Fentry, why: why.join("; ") };
+        match fentry {
+            Canary::Fires if !self.btf.has_function(hook.function) => {
+                why.push(format!("this kernel has no function {}", hook.function));
             }
-            Err(error) => why.push(format!("fentry: {}", brief(&error))),
-        },
-        Canary::Silent(_) => why.push("no fentry".to_owned()),
+            Canary::Fires => match self.attach(&format!("fentry_{}", hook.name), |ebpf, btf| {
+                attach_fentry(ebpf, hook.name, hook.function, btf)
+            }) {
+                Ok(()) => return held(Rung::Fentry, why.join("; ")),
+                Err(error) => why.push(format!("fentry: {}", brief(&error))),
+            },
+            Canary::Silent(_) => why.push("no fentry".to_owned()),
+        }
+        held(Rung::Blind, why.join("; "))
     }
-    HookStatus { hook: hook.name, rung: Rung::Blind, why: why.join("; ") }
+
+    /// Attaches a program and holds its link, unless the kernel has refused it before.
+    fn attach(
+        &mut self,
+        name: &str,
+        attach: impl FnOnce(&mut Ebpf, &AyaBtf) -> Result<FdLink, ProgramError>,
+    ) -> Result<(), ProgramError> {
+        if let Some(error) = self.refused.remove(name) {
+            return Err(error);
+        }
+        let link = attach(self.ebpf, self.kernel_btf)?;
+        self.links.hold(name, link);
+        Ok(())
+    }
 }
 
 /// A rule is as strong as its weakest hook; where a hook is blind, a tracepoint may see a part.

@@ -1,11 +1,16 @@
 //! The capabilities that the agent needs, and the end of those it no longer needs.
 
-use std::{fs, io};
+use std::{
+    fs, io, thread,
+    time::{Duration, Instant},
+};
 
 use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
 
 const STATUS: &str = "/proc/thread-self/status";
 const TASKS: &str = "/proc/self/task";
+/// A thread that was joined is listed a moment longer.
+const ENDING: Duration = Duration::from_secs(1);
 
 /// What the agent needs, and what for. The DaemonSet lists the same.
 ///
@@ -145,11 +150,14 @@ pub(crate) fn require() -> Result<(), PrivilegeError> {
 /// The sets belong to threads, so this must run while there is one thread only; it refuses
 /// otherwise. Threads made later inherit what is left.
 pub(crate) fn drop_to(keep: &[Capability]) -> Result<Dropped, PrivilegeError> {
-    let threads = entries(TASKS)?;
-    if threads != 1 {
-        return Err(PrivilegeError::Threads(threads));
+    let until = Instant::now() + ENDING;
+    loop {
+        match entries(TASKS)? {
+            1 => return drop_in_this_thread(keep),
+            threads if Instant::now() > until => return Err(PrivilegeError::Threads(threads)),
+            _ => thread::sleep(Duration::from_millis(1)),
+        }
     }
-    drop_in_this_thread(keep)
 }
 
 fn drop_in_this_thread(keep: &[Capability]) -> Result<Dropped, PrivilegeError> {
