@@ -4,7 +4,7 @@ mod service;
 mod standing;
 mod verification;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, thread};
 
 use anyhow::Context;
 use bulkhead_policy::Settings;
@@ -53,6 +53,9 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let settings = settings::load(arguments.config.as_deref())?;
     let watcher = arguments.config.as_deref().map(Watcher::new);
     privilege::require()?;
+    if let Err(error) = heap::keep_small() {
+        tracing::warn!(%error, "the agent may come to hold more memory than it needs");
+    }
     let _instance = Instance::claim(&settings.configuration.state_directory)?;
     let tree = CgroupTree::find()?;
     if tree.is_partial() {
@@ -67,7 +70,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         tracing::warn!(%error, "there is no cgroup for the canary");
     }
     let mut evidence = open_evidence(&settings)?;
-    let (mut guard, unpinned) = start_guard(&arguments.build_mark)?;
+    let (mut guard, unpinned) = start_apart(&arguments.build_mark)?;
     tell_ladder(guard.ladder());
     let mut workloads = Workloads::new(
         tree,
@@ -85,9 +88,7 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("cannot record to {}", path.display()))?;
         watch.record_to(recorder);
     }
-    if let Err(error) = heap::give_back() {
-        tracing::warn!(%error, "the agent may come to hold more memory than it needs");
-    }
+    heap::give_back();
     let kept = kept(&settings);
     let Dropped { bounding } = privilege::drop_to(&kept)?;
     let kept: Vec<String> = kept.iter().map(ToString::to_string).collect();
@@ -106,6 +107,15 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         service.run(&standing).await
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// In a thread of its own, so that the C library serves it from a heap of its own: a hundred times what the
+/// agent needs later, and what it does later would be scattered over what that leaves.
+fn start_apart(mark: &str) -> anyhow::Result<(Guard, Option<String>)> {
+    thread::scope(|scope| match scope.spawn(|| start_guard(mark)).join() {
+        Ok(started) => started,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
 }
 
 /// Goes on with what is pinned, or pins what it loads. Where nothing can be pinned, the guard lasts

@@ -124,6 +124,9 @@ impl Repeated {
         }
         // An act that has just been told may be on its way into the kernel's map.
         self.acts.retain(|_, known| known.absent < 3);
+        if self.acts.len() < self.acts.capacity() / 4 {
+            self.acts.shrink_to(self.acts.len() * 2);
+        }
         outcome
     }
 }

@@ -1,7 +1,10 @@
 //! Time, and what is made of it.
 
 use anyhow::{Context, Result, ensure};
-use nix::time::{ClockId, clock_gettime};
+use nix::{
+    sys::time::TimeSpec,
+    time::{ClockId, clock_gettime},
+};
 
 /// Rounds of each operation; the median of an odd number is one of them. A timer interrupt makes
 /// single rounds dearer.
@@ -62,10 +65,14 @@ impl Measure {
 
 /// Nanoseconds since some fixed moment.
 pub(crate) fn now() -> Result<f64> {
-    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).context("cannot read the clock")?;
+    Ok(nanoseconds(clock_gettime(ClockId::CLOCK_MONOTONIC).context("cannot read the clock")?))
+}
+
+/// A time in nanoseconds.
+#[allow(clippy::cast_precision_loss)]
+pub(crate) fn nanoseconds(time: TimeSpec) -> f64 {
     // 2^53 nanoseconds are 104 days: exact for any machine that runs this.
-    #[allow(clippy::cast_precision_loss)]
-    Ok(time.tv_sec() as f64 * 1e9 + time.tv_nsec() as f64)
+    time.tv_sec() as f64 * 1e9 + time.tv_nsec() as f64
 }
 
 #[cfg(test)]

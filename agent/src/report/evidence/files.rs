@@ -1,16 +1,20 @@
 //! The files of the log: one that grows, and the closed ones before it.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Metadata},
     io::{self, BufReader, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use super::{
     Repaired,
     recover::{Content, content},
 };
+
+/// A growing file that had its name is taken to have it for so long.
+const NAMED: Duration = Duration::from_millis(10);
 
 /// The file that grows.
 const CURRENT: &str = "current.jsonl";
@@ -68,6 +72,8 @@ pub(super) struct Files {
     torn: bool,
     /// The number of the growing file's first line, once it has one.
     first: Option<u64>,
+    /// When the name was last seen to be that of the growing file.
+    named: Option<Instant>,
     max_bytes: u64,
     keep: usize,
 }
@@ -96,6 +102,7 @@ impl Files {
             length: found.whole_bytes,
             torn: false,
             first: found.first,
+            named: None,
             max_bytes,
             keep,
         };
@@ -106,6 +113,20 @@ impl Files {
         &self.directory
     }
 
+    /// Whether `path` still leads to the growing file. A file that was removed or written over has no name
+    /// left and is told at once; one that was moved still exists, so that its name is looked up, which costs
+    /// as much as the rest of writing a line, only now and then.
+    fn is_named(&mut self, path: &Path, ours: &Metadata) -> bool {
+        let now = Instant::now();
+        if self.named.is_some_and(|named| now.duration_since(named) < NAMED) {
+            return true;
+        }
+        let there = fs::symlink_metadata(path);
+        let same = there.is_ok_and(|it| it.ino() == ours.ino() && it.dev() == ours.dev());
+        self.named = same.then_some(now);
+        same
+    }
+
     /// Looks whether the growing file still is what this process made of it. If somebody removed
     /// or changed it, it is opened anew, and the repairs say so.
     pub(super) fn check(&mut self) -> Result<Vec<Repaired>, EvidenceError> {
@@ -114,8 +135,7 @@ impl Files {
             return Ok(Vec::new());
         }
         let ours = self.file.metadata().map_err(failed("look at", &path))?;
-        let there = fs::symlink_metadata(&path);
-        let same = there.is_ok_and(|it| it.ino() == ours.ino() && it.dev() == ours.dev());
+        let same = ours.nlink() > 0 && self.is_named(&path, &ours);
         if same && ours.len() == self.length {
             return Ok(Vec::new());
         }
@@ -127,6 +147,7 @@ impl Files {
         let mut repairs = vec![repaired(CURRENT, 0, message)];
         let (file, found) = open_sound(&self.directory, &mut repairs)?;
         (self.file, self.length, self.first) = (file, found.whole_bytes, found.first);
+        self.named = None;
         Ok(repairs)
     }
 
