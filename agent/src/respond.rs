@@ -6,6 +6,9 @@
 //! a command                    -> thaw
 //! ```
 //!
+//! A container that lacks what its level requires is ended where the level says so, and made anew by
+//! whoever runs it.
+//!
 //! The whole container is frozen, never a cgroup inside it, and never the node, the agent's own
 //! container or a system namespace. That a container is frozen is written in its cgroup, where it
 //! outlives the agent; why it is, in a file of the state directory.
@@ -27,6 +30,7 @@ use bulkhead_abi::{CountKey, Rule, Verdict};
 use bulkhead_policy::{
     catalogue::{self, Severity},
     event::{Action, CaptureFile, Cause, Event, Kind, Response, Text},
+    policy::SYSTEM_NAMESPACES,
 };
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -358,6 +362,23 @@ impl Responder {
             }
         }));
         Ok(())
+    }
+
+    /// Ends a container, so that whoever runs it makes it anew.
+    pub(crate) fn evict(
+        &self,
+        listed: &Listed<'_>,
+        workloads: &Workloads,
+    ) -> Result<(), FreezeError> {
+        self.check(listed, workloads)?;
+        let namespace = listed.pod.and_then(|pod| pod.namespace.as_ref()).map(Text::as_str);
+        if let Some(namespace) = namespace.filter(|name| SYSTEM_NAMESPACES.contains(name)) {
+            let why = format!("a cluster does not live without namespace {namespace}");
+            return Err(FreezeError::Withheld(why));
+        }
+        let directory = freezer::directory(listed, workloads);
+        freezer::kill(&directory, listed.cgroup)
+            .map_err(|source| FreezeError::Write { path: directory.join(freezer::KILL), source })
     }
 
     /// Whether it may be frozen at all.

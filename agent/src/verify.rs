@@ -16,4 +16,4 @@ mod process;
 mod round;
 
 pub(crate) use look::{Node, VerifyError};
-pub(crate) use round::{GuardCan, Subject, Verifier};
+pub(crate) use round::{GuardCan, Report, Subject, Verifier};

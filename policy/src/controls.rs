@@ -24,6 +24,17 @@ impl Requirement {
     }
 }
 
+/// What becomes of a container that lacks what its level requires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDrift {
+    /// It is told.
+    #[default]
+    Report,
+    /// It is told, and the container is ended, so that it is made anew.
+    Evict,
+}
+
 /// What a level or tenant changes in the controls of what it refines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
@@ -46,6 +57,9 @@ pub struct ControlChanges {
     /// The files of /proc and /sys that tell of the node are hidden or read-only.
     #[schemars(with = "Requirement")]
     pub masked_paths: Option<Requirement>,
+    /// What becomes of a container that lacks one that is required: `report` or `evict`.
+    #[schemars(with = "OnDrift")]
+    pub on_drift: Option<OnDrift>,
 }
 
 /// What a container must have been given.
@@ -63,6 +77,8 @@ pub struct Controls {
     pub own_namespaces: Requirement,
     /// Masked and read-only paths.
     pub masked_paths: Requirement,
+    /// What becomes of a container that lacks one.
+    pub on_drift: OnDrift,
 }
 
 impl Controls {
@@ -76,6 +92,7 @@ impl Controls {
             user_namespace: changes.user_namespace.unwrap_or(self.user_namespace),
             own_namespaces: changes.own_namespaces.unwrap_or(self.own_namespaces),
             masked_paths: changes.masked_paths.unwrap_or(self.masked_paths),
+            on_drift: changes.on_drift.unwrap_or(self.on_drift),
         }
     }
 }

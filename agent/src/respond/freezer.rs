@@ -1,4 +1,4 @@
-//! The freezer of cgroup v2.
+//! What cgroup v2 does with all processes of a container at once: it freezes them, or kills them.
 
 use std::{
     fs::{self, File},
@@ -17,6 +17,9 @@ use crate::workloads::{Listed, Workloads};
 
 /// The control file.
 pub(super) const CONTROL: &str = "cgroup.freeze";
+
+/// The one that ends everything.
+pub(super) const KILL: &str = "cgroup.kill";
 
 /// Where a container stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,16 +56,26 @@ pub(super) fn directory(listed: &Listed<'_>, workloads: &Workloads) -> PathBuf {
     workloads.tree().full_path(Path::new(listed.path))
 }
 
-/// Tells the container to stand still, or to go on. The id makes sure that it is still the
-/// container that is meant: another may have got its path meanwhile.
+/// Tells the container to stand still, or to go on.
 pub(super) fn write(directory: &Path, cgroup: u64, freeze: bool) -> io::Result<()> {
+    tell(directory, cgroup, CONTROL, if freeze { "1" } else { "0" })
+}
+
+/// Kills every process of the container and of its nested cgroups, at once.
+pub(super) fn kill(directory: &Path, cgroup: u64) -> io::Result<()> {
+    tell(directory, cgroup, KILL, "1")
+}
+
+/// The id makes sure that it is still the container that is meant: another may have got its path
+/// meanwhile.
+fn tell(directory: &Path, cgroup: u64, control: &str, value: &str) -> io::Result<()> {
     let opened = File::open(directory)?;
     if opened.metadata()?.ino() != cgroup {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the container is gone"));
     }
     let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
-    let control = openat(&opened, CONTROL, flags, Mode::empty())?;
-    File::from(control).write_all(if freeze { b"1" } else { b"0" })
+    let control = openat(&opened, control, flags, Mode::empty())?;
+    File::from(control).write_all(value.as_bytes())
 }
 
 /// Where the container stands.

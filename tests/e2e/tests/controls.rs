@@ -25,7 +25,11 @@ mod tests {
   - name: checked
     extends: trusted
     controls: { appArmor: required, maskedPaths: required, ownNamespaces: required }
+  - name: evicting
+    extends: trusted
+    controls: { appArmor: required, onDrift: evict }
 tenants:
+  - { name: team-c, level: evicting, namespaces: [team-c] }
   - { name: team-a, level: untrusted, namespaces: [team-a] }
   - { name: team-b, level: checked, namespaces: [team-b] }
 ";
@@ -133,6 +137,23 @@ tenants:
             Ok((home.metrics()?.sum("bulkhead_drift", &drift) == 1.0).then_some(()))
         })
         .unwrap();
+        // A level that ends what lacks a control: the loose container, and not its neighbour.
+        let held = Container::start(Wish::new("team-c", "held", "runc")).unwrap();
+        let loose = Wish::new("team-c", "loose", "runc").with(&["--privileged"]);
+        let loose = Container::start(loose).unwrap();
+        wait_for("the loose container to be ended", || {
+            Ok((!fs::exists(format!("/proc/{}/exe", loose.pid))?).then_some(()))
+        })
+        .unwrap();
+        let evicted = |events: &[Event]| -> Vec<String> {
+            let these = events.iter().filter(|event| event.text("subject") == "evicted");
+            these.map(|event| event.text("message").to_owned()).collect()
+        };
+        let told = evicted(&home.evidence().events().unwrap());
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains(&loose.id) && told[0].contains("apparmor"), "{told:?}");
+        assert!(held.sh("true").unwrap().well());
+
         // An act that no rule but the ceiling's is about.
         let ended = mighty.sh("hostname other").unwrap();
         assert!(ended.refused(), "{}", ended.said);

@@ -308,6 +308,7 @@ impl Service {
         for event in self.verification.tick(&self.workloads, metrics, node) {
             self.evidence.append(event);
         }
+        self.evict_what_drifts();
         self.tell_repeats(false)?;
         self.fly()?;
         self.flush();

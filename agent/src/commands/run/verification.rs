@@ -1,11 +1,11 @@
 //! Looks at the containers' controls, and tells what has changed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bulkhead_policy::{
     capability::Capabilities,
     catalogue::Severity,
-    controls::Controls,
+    controls::{Controls, OnDrift},
     event::{ControlChange, Event, Kind, Notice, Text},
     verify::Overlap,
 };
@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::{
     control::ControlView,
     report::metrics::Metrics,
-    verify::{GuardCan, Node, Subject, Verifier, VerifyError},
+    verify::{GuardCan, Node, Report, Subject, Verifier, VerifyError},
     workloads::{Listed, Workloads},
 };
 
@@ -26,6 +26,8 @@ pub(super) struct Verification {
     /// Capabilities above the ceiling that containers have asked for since the agent began, by
     /// cgroup path.
     asked: HashMap<String, Capabilities>,
+    /// Containers that were to be ended, so that each is once.
+    evicted: HashSet<u64>,
 }
 
 impl Verification {
@@ -76,6 +78,25 @@ impl Verification {
         let overlaps = changes.overlaps.iter();
         events.extend(overlaps.map(|overlap| event(Kind::Notice(notice(overlap, &by_id)))));
         events
+    }
+
+    /// Containers that lack a required control at a level that ends them for it, and what they lack. Each is
+    /// named once.
+    pub(super) fn evictable(&mut self, workloads: &Workloads) -> Vec<(u64, String)> {
+        let listed = workloads.listed();
+        self.evicted.retain(|id| listed.iter().any(|it| it.cgroup == *id));
+        let Some(verifier) = &self.verifier else { return Vec::new() };
+        let mut found = Vec::new();
+        for it in &listed {
+            let evicts = subject(it, workloads).controls.on_drift == OnDrift::Evict;
+            let report = verifier.report(it.cgroup).filter(|_| evicts);
+            let lacks = report.into_iter().flat_map(Report::drift);
+            let lacks: Vec<&str> = lacks.map(|finding| finding.control.as_str()).collect();
+            if !lacks.is_empty() && self.evicted.insert(it.cgroup) {
+                found.push((it.cgroup, lacks.join(", ")));
+            }
+        }
+        found
     }
 
     /// A container has used a capability above its level's ceiling, or tried to.

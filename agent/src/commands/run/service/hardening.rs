@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use bulkhead_policy::{Policy, Settings, event::Text, limits::Limits, policy::SYSTEM_NAMESPACES};
+use bulkhead_policy::{
+    Policy, Settings, catalogue::Severity, event::Text, limits::Limits, policy::SYSTEM_NAMESPACES,
+};
 
 use super::Service;
 use crate::{
@@ -100,6 +102,24 @@ impl Hardening {
 }
 
 impl Service {
+    /// Ends the containers that lack what their level requires, where it says so.
+    pub(super) fn evict_what_drifts(&mut self) {
+        for (cgroup, lacks) in self.verification.evictable(&self.workloads) {
+            let listed = self.workloads.listed();
+            let Some(it) = listed.iter().find(|it| it.cgroup == cgroup) else { continue };
+            let tenant = &it.workload.assignment.tenant;
+            let of = format!("container {} of tenant {tenant}, which lacks {lacks}", it.path);
+            let message = match self.responder.evict(it, &self.workloads) {
+                Ok(()) => format!("ended {of}: whoever runs it makes it anew"),
+                Err(error) => {
+                    format!("cannot end {of}: {:#}", anyhow::Error::new(error))
+                }
+            };
+            drop(listed);
+            self.notice("evicted", Severity::High, &message);
+        }
+    }
+
     /// Takes what a thread says.
     pub(super) fn hear(&mut self, heard: Heard) {
         match heard {
