@@ -49,7 +49,7 @@ fn around(condition: &Condition) -> BTreeSet<u64> {
     let mut values = BTreeSet::from([0, u64::from(u32::MAX), u64::MAX]);
     match condition.op {
         Operator::MaskedEqual => {
-            let wanted = condition.value_two;
+            let wanted = condition.value_two & condition.value;
             values.extend([wanted, wanted | !condition.value]);
             for bit in (0..64).map(|bit| 1_u64 << bit).filter(|bit| condition.value & bit != 0) {
                 values.insert(wanted ^ bit);

@@ -7,7 +7,7 @@
     reason = "a test says what it expects by failing"
 )]
 
-use bulkhead_seccomp::{ParseError, Simulation, check, parse, write};
+use bulkhead_seccomp::{Action, Arch, ParseError, Simulation, check, parse, write};
 use proptest::prelude::*;
 
 fn error(text: &str) -> String {
@@ -86,6 +86,23 @@ fn size_depth_and_number_are_bounded() {
         r#"{{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{{"names":[{names}],"action":"SCMP_ACT_ALLOW"}}]}}"#
     );
     assert!(error(&wide).contains("more than 16384 names"));
+}
+
+#[test]
+fn bits_beyond_a_mask_are_read_as_libseccomp_reads_them() {
+    let rule = r#"{"names":["readv"],"action":"SCMP_ACT_ALLOW","args":[{"index":0,"value":256,
+        "valueTwo":5,"op":"SCMP_CMP_MASKED_EQ"}]}"#;
+    let text = format!(r#"{{"defaultAction":"SCMP_ACT_ERRNO","syscalls":[{rule}]}}"#);
+    let parsed = parse(text.as_bytes()).unwrap();
+    let simulation = Simulation::of(&parsed.profile).unwrap();
+    for first in [0, 5, 256, 261] {
+        let arguments = [first, 0, 0, 0, 0, 0];
+        let answer = simulation.ask(Arch::X86_64, "readv", arguments).unwrap().unwrap();
+        let holds = parsed.profile.rules[0].args[0].holds(&arguments);
+        assert_eq!(holds, answer.action == Action::Allow, "{first}");
+    }
+    let found = check::check(&parsed, None).unwrap();
+    assert!(found.iter().any(|finding| finding.id == "beyond-mask"), "{found:?}");
 }
 
 /// Profiles that parse, of few parts each of which matters.

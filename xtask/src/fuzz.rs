@@ -138,7 +138,7 @@ fn build() -> Result<PathBuf> {
 
 fn fuzzer(program: &Path, name: &str) -> Command {
     let mut fuzzer = Command::new(program);
-    fuzzer.env("BULKHEAD_FUZZ_TARGET", name);
+    fuzzer.env("BULKHEAD_FUZZ_TARGET", name).env_remove("RUST_BACKTRACE");
     fuzzer.arg(format!("-timeout={MOST_SECONDS}")).arg(format!("-rss_limit_mb={MOST_MEMORY}"));
     fuzzer
 }
