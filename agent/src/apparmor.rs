@@ -26,5 +26,5 @@ pub(crate) use change::{Loaded, May, Outcome, load, unload};
 pub(crate) use compiler::{CompileError, Compiler, Source};
 pub(crate) use keeper::{Keeper, Told, open};
 pub(crate) use kernel::{Kernel, Profile};
-pub(crate) use policy::{Mode, profiles};
+pub(crate) use policy::{Mode, Named, profiles};
 pub(crate) use users::{User, users};

@@ -51,8 +51,34 @@ fn main() -> ExitCode {
     match commands::run(cli.command) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("bulkhead: {error:#}");
+            eprintln!("bulkhead: {}", told(&error));
             commands::exit_code_of(&error)
         }
+    }
+}
+
+/// An error and its causes. Many a message holds its cause already, for where it is told alone.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = std::io::Error::from_raw_os_error(2);
+        let error = settings::SettingsError::Read { path: "/no/file".into(), source };
+        let text = told(&anyhow::Error::new(error));
+        assert_eq!(text.matches("(os error 2)").count(), 1, "{text}");
+        let error = anyhow::anyhow!("inner").context("outer");
+        assert_eq!(told(&error), "outer: inner");
     }
 }

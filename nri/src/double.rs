@@ -7,6 +7,7 @@
 
 mod adjust;
 mod buffer;
+mod fed;
 
 use std::{io, path::Path, time::Duration};
 
@@ -18,6 +19,7 @@ use tokio::{
 
 pub use self::adjust::adjusted;
 use self::buffer::{Buffered, Queue};
+pub use self::fed::{Fed, feed};
 use crate::{
     NriVersion,
     api::{self, Event},

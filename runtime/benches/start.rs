@@ -111,7 +111,7 @@ fn search(name: &str) -> Option<PathBuf> {
 /// The runtime's own example, or containerd's configuration, as a tenant's.
 fn config(bare: &Path, real: bool, bundle: &Path) -> Result<String, Box<dyn Error>> {
     if !real {
-        return Ok(include_str!("../tests/fuzz/containerd.json").to_owned());
+        return Ok(include_str!("../../tests/fuzz/seeds/runtime_config/containerd.json").to_owned());
     }
     let done = Command::new(bare).arg("spec").current_dir(bundle).status()?;
     if !done.success() {

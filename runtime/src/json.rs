@@ -34,6 +34,12 @@ pub enum JsonError {
         /// The key.
         key: String,
     },
+    /// It is not there.
+    #[error("`{path}` is missing")]
+    Missing {
+        /// The place in the document.
+        path: String,
+    },
     /// It could not be written.
     #[error("cannot write JSON: {0}")]
     Write(#[source] serde_json::Error),
@@ -122,6 +128,31 @@ impl<'a> Object<'a> {
         let members: Members<'b> = serde_json::from_str(raw.get())
             .map_err(|source| JsonError::Read { path: path.clone(), source })?;
         Ok(Some(Object { path, members: members.0, changed: false }))
+    }
+
+    /// The member called `key` as a list of objects; none where it is not there.
+    ///
+    /// # Errors
+    /// When it is there and something else.
+    pub fn objects<'b>(&'b self, key: &str) -> Result<Vec<Object<'b>>, JsonError> {
+        let Some(raw) = self.get(key)? else { return Ok(Vec::new()) };
+        let path = self.path_of(key);
+        let all: Vec<Members<'b>> = serde_json::from_str(raw.get())
+            .map_err(|source| JsonError::Read { path: path.clone(), source })?;
+        let object = |(at, members): (usize, Members<'b>)| Object {
+            path: format!("{path}[{at}]"),
+            members: members.0,
+            changed: false,
+        };
+        Ok(all.into_iter().enumerate().map(object).collect())
+    }
+
+    /// The member called `key`, which must be there.
+    ///
+    /// # Errors
+    /// When it is missing or something else.
+    pub fn needed<T: for<'de> Deserialize<'de>>(&self, key: &str) -> Result<T, JsonError> {
+        self.read(key)?.ok_or_else(|| JsonError::Missing { path: self.path_of(key) })
     }
 
     /// Sets a member, in its place or at the end.

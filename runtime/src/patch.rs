@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use nix::sys::resource::{Resource, getrlimit};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{
     demands::Demands,
@@ -152,11 +152,18 @@ fn canonical(name: &str) -> String {
     if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 struct Limit {
     r#type: String,
     hard: u64,
     soft: u64,
+}
+
+impl Limit {
+    fn of(limit: &Object<'_>) -> Result<Self, JsonError> {
+        let (hard, soft) = (limit.needed("hard")?, limit.needed("soft")?);
+        Ok(Self { r#type: limit.needed("type")?, hard, soft })
+    }
 }
 
 /// The limits with each at most what is asked, or nothing where they are that low.
@@ -167,7 +174,8 @@ fn lowered(
     if most.is_empty() {
         return Ok(None);
     }
-    let before: Vec<Limit> = process.read("rlimits")?.unwrap_or_default();
+    let before = process.objects("rlimits")?;
+    let before = before.iter().map(Limit::of).collect::<Result<Vec<_>, _>>()?;
     let mut limits = before.clone();
     for (name, &most) in most {
         let mut named = false;
@@ -225,14 +233,12 @@ fn tightened_linux(mut linux: Object<'_>, demands: &Demands) -> Result<Tightened
 /// Whether a seccomp profile refuses nothing at all. One that refuses something is kept: another in
 /// its place would allow that.
 fn holds_nobody(profile: &Object<'_>) -> Result<bool, JsonError> {
-    #[derive(Deserialize)]
-    struct Rule {
-        action: String,
+    let allows = |action: String| ALLOWING.contains(&action.as_str());
+    let mut holds = !allows(profile.read("defaultAction")?.unwrap_or_default());
+    for rule in profile.objects("syscalls")? {
+        holds |= !allows(rule.needed("action")?);
     }
-    let default: String = profile.read("defaultAction")?.unwrap_or_default();
-    let rules: Vec<Rule> = profile.read("syscalls")?.unwrap_or_default();
-    let allows = |action: &str| ALLOWING.contains(&action);
-    Ok(allows(&default) && rules.iter().all(|rule| allows(&rule.action)))
+    Ok(!holds)
 }
 
 #[cfg(test)]

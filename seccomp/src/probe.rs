@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::profile::{Condition, Operator, Profile};
+use crate::profile::{Condition, Operator, Profile, Rule};
 
 /// The most questions for one call.
 const MAX_QUESTIONS: usize = 8192;
@@ -25,12 +25,19 @@ pub struct Questions {
 /// What to ask of profiles about a call.
 pub fn questions(profiles: &[&Profile], name: &str) -> Questions {
     let mut values: [BTreeSet<u64>; 6] = Default::default();
-    let rules = profiles.iter().flat_map(|profile| &profile.rules);
-    for rule in rules.filter(|rule| rule.names.iter().any(|of_rule| of_rule == name)) {
-        for condition in &rule.args {
+    for profile in profiles {
+        let mut none_holds = [0_u64; 6];
+        let named = |rule: &&Rule| rule.names.iter().any(|of_rule| of_rule == name);
+        for condition in profile.rules.iter().filter(named).flat_map(|rule| &rule.args) {
             let index = usize::try_from(condition.index).unwrap_or(usize::MAX);
-            if let Some(values) = values.get_mut(index) {
+            if let (Some(values), Some(none)) = (values.get_mut(index), none_holds.get_mut(index)) {
                 values.extend(around(condition));
+                *none |= against(condition);
+            }
+        }
+        for (values, none) in values.iter_mut().zip(none_holds) {
+            if !values.is_empty() {
+                values.insert(none);
             }
         }
     }
@@ -45,11 +52,20 @@ pub fn questions(profiles: &[&Profile], name: &str) -> Questions {
     }
 }
 
+/// The bits that a masked condition wants to be clear. All together are a value for which no condition on
+/// single bits holds, if each wants its bit to be as it is not there: how a profile allows all values but one.
+fn against(condition: &Condition) -> u64 {
+    match condition.op {
+        Operator::MaskedEqual => condition.value & !condition.value_two,
+        _ => 0,
+    }
+}
+
 fn around(condition: &Condition) -> BTreeSet<u64> {
     let mut values = BTreeSet::from([0, u64::from(u32::MAX), u64::MAX]);
     match condition.op {
         Operator::MaskedEqual => {
-            let wanted = condition.value_two;
+            let wanted = condition.value_two & condition.value;
             values.extend([wanted, wanted | !condition.value]);
             for bit in (0..64).map(|bit| 1_u64 << bit).filter(|bit| condition.value & bit != 0) {
                 values.insert(wanted ^ bit);

@@ -183,7 +183,8 @@ impl Condition {
             Operator::Equal => argument == self.value,
             Operator::GreaterOrEqual => argument >= self.value,
             Operator::Greater => argument > self.value,
-            Operator::MaskedEqual => argument & self.value == self.value_two,
+            // libseccomp masks both sides.
+            Operator::MaskedEqual => argument & self.value == self.value_two & self.value,
         }
     }
 }

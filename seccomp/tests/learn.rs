@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use bulkhead_seccomp::{
-    Arch, Simulation, calls, diff,
+    Action, Arch, Rule, Simulation, calls, diff,
     learn::{self, MergeError, Observed},
     levels, parse, write,
 };
@@ -75,6 +75,22 @@ fn no_profile_that_was_learned_goes_beyond_its_level() {
         let beyond = Simulation::of(&learned.profile).unwrap();
         assert_eq!(diff::allowed_beyond(&beyond, &level(name)).unwrap(), [], "{name}");
     }
+}
+
+#[test]
+fn what_the_runtime_needs_is_held_to_the_level_too() {
+    const TIOCSTI: u64 = 0x5412;
+    let level = level("untrusted");
+    let learned = learn::profile(&observed(&["read"]), "untrusted", &level).unwrap();
+    let own = Simulation::of(&learned.profile).unwrap();
+    assert!(executes(&own, "ioctl", [0, 0x5413, 0, 0, 0, 0]));
+    assert!(!executes(&own, "ioctl", [0, TIOCSTI, 0, 0, 0, 0]));
+    assert!(diff::tightens(&level, &own).unwrap());
+    // A profile that allows the one value that the level refuses is found out.
+    let mut wider = learned.profile;
+    wider.rules.push(Rule::of(Action::Allow, ["ioctl".to_owned()], ""));
+    let found = diff::allowed_beyond(&Simulation::of(&wider).unwrap(), &level).unwrap();
+    assert!(found.iter().any(|difference| difference.call == "ioctl"), "{found:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod debian;
 mod demo;
 mod e2e;
 mod ebpf;
+mod fuzz;
 mod guest;
 mod progress;
 
@@ -31,6 +32,8 @@ enum Task {
     Demo(demo::Arguments),
     /// The end-to-end tests, each file in a guest node of its own
     E2e(e2e::Arguments),
+    /// Bytes that break a promise, looked for by libFuzzer, a bounded time a target
+    Fuzz(fuzz::Arguments),
     /// Build the kernel side into the committed object, or check that it is up to date
     Ebpf(ebpf::Arguments),
     /// A Debian node in QEMU, with the built agent on its PATH
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo::perform(&arguments),
         Task::E2e(arguments) => e2e::perform(&arguments),
         Task::Ebpf(arguments) => ebpf::perform(&arguments),
+        Task::Fuzz(arguments) => fuzz::perform(&arguments),
         Task::Guest(arguments) => guest::perform(arguments),
         Task::Bench(arguments) => bench::perform(&arguments),
     };

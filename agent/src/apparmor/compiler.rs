@@ -136,7 +136,8 @@ impl Compiler {
         let status = self.wait(&mut command)?;
         if !status.success() {
             let said = read(&mut messages, MAX_MESSAGES).map_err(run)?;
-            return Err(CompileError::Refused { of, said: summary(&said, status) });
+            let said = summary(&said, status, &of);
+            return Err(CompileError::Refused { of, said });
         }
         read(&mut output, MAX_OUTPUT).map_err(run)
     }
@@ -173,12 +174,15 @@ fn read(file: &mut File, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The parser's words, on one line, with its own name left out.
-fn summary(said: &[u8], status: ExitStatus) -> String {
+/// The parser's words, on one line, without its own name and that of the file, which it says twice.
+fn summary(said: &[u8], status: ExitStatus, of: &str) -> String {
     let said = String::from_utf8_lossy(said);
     let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-    let words: Vec<&str> =
-        lines.map(|line| line.trim_start_matches("AppArmor parser error ")).collect();
+    let file = format!("for {of} in profile {of} ");
+    let words: Vec<&str> = lines
+        .map(|line| line.trim_start_matches("AppArmor parser error "))
+        .map(|line| line.strip_prefix(&file).unwrap_or(line))
+        .collect();
     if words.is_empty() { status.to_string() } else { words.join("; ") }
 }
 
@@ -230,7 +234,16 @@ mod tests {
     }
 
     #[test]
+    fn the_file_is_named_once_and_an_included_one_is_named_too() {
+        let summary = |text: &str| summary(text.as_bytes(), ExitStatus::from_raw(0x100), "/a");
+        let own = summary("AppArmor parser error for /a in profile /a at line 6: syntax error\n");
+        assert_eq!(own, "at line 6: syntax error");
+        let included = summary("AppArmor parser error for /a in profile /b at line 2: bad\n");
+        assert_eq!(included, "for /a in profile /b at line 2: bad");
+    }
+
+    #[test]
     fn a_parser_that_fails_without_a_word_is_told_by_its_status() {
-        assert_eq!(summary(b"\n", ExitStatus::from_raw(0x100)), "exit status: 1");
+        assert_eq!(summary(b"\n", ExitStatus::from_raw(0x100), "/a"), "exit status: 1");
     }
 }

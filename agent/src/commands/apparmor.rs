@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::shown;
 use crate::{
-    apparmor::{self, Compiler, Kernel, Loaded, May, Outcome, Source, levels},
+    apparmor::{self, Compiler, Kernel, Loaded, May, Named, Outcome, Source, levels},
     cli::apparmor::{
         AppArmorArguments, AppArmorVerb, CheckAppArmor, LoadAppArmor, ShowAppArmor, UnloadAppArmor,
     },
@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &AppArmorArguments) -> anyhow::Result<ExitCode> {
 fn check(arguments: &CheckAppArmor) -> anyhow::Result<ExitCode> {
     let compiler = Compiler::find(arguments.parser.as_deref())?;
     let compiled = compile(&compiler, &arguments.file)?;
-    let profiles = apparmor::profiles(&compiled)?;
+    let profiles = profiles_of(&compiled, &arguments.file)?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
         let profiles: Vec<_> = profiles
@@ -53,6 +53,7 @@ fn load(arguments: &LoadAppArmor) -> anyhow::Result<ExitCode> {
     let loaded = match &arguments.file {
         Some(file) => {
             let compiled = compile(&compiler, file)?;
+            profiles_of(&compiled, file)?;
             let may = May { replace: arguments.replace, loosen: arguments.loosen };
             apparmor::load(&kernel, &compiled, may, apparmor::users)?
         }
@@ -90,6 +91,11 @@ fn levels_own(kernel: &Kernel, compiler: &Compiler) -> anyhow::Result<Vec<Loaded
 
 fn compile(compiler: &Compiler, file: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(compiler.compile(Source::File(file))?)
+}
+
+/// What is in a compiled file: at least one.
+fn profiles_of(compiled: &[u8], file: &Path) -> anyhow::Result<Vec<Named>> {
+    apparmor::profiles(compiled).with_context(|| file.display().to_string())
 }
 
 fn print(loaded: &Loaded, out: &mut impl Write) -> std::io::Result<()> {

@@ -1,7 +1,6 @@
 use std::path::Path;
 
 use bulkhead_abi::{Relation, Rule, Verdict};
-use proptest::prelude::*;
 
 use super::*;
 
@@ -328,44 +327,4 @@ fn the_page_about_the_configuration_is_true() {
         assert!(page.contains(&start), "not on the page: {start}");
     }
     assert!(page.contains(&format!("{} tenants", crate::slots::MAX_TENANTS)));
-}
-
-fn hostile_text() -> impl Strategy<Value = String> {
-    let word = prop_oneof![
-        Just("tenants:"),
-        Just("levels:"),
-        Just("- "),
-        Just("name: a"),
-        Just("\n"),
-        Just("  "),
-        Just("rules:"),
-        Just("BH-MNT-001: deny"),
-        Just("extends: a"),
-        Just("{"),
-        Just("}"),
-        Just("["),
-        Just("]"),
-        Just("&a "),
-        Just("*a"),
-        Just("<<: *a"),
-        Just("!!str"),
-        Just("|"),
-        Just("---"),
-        Just("ceiling: all"),
-        Just("namespaces: [a]"),
-        Just("\"\\"),
-        Just("? "),
-    ];
-    let words = proptest::collection::vec(word, 0..30).prop_map(|words| words.concat());
-    prop_oneof![3 => words, 1 => "\\PC{0,60}", 1 => any::<String>()]
-}
-
-proptest! {
-    #[test]
-    fn no_text_makes_the_reader_panic(text in hostile_text()) {
-        if let Err(refused) = read("c.yaml", &text) {
-            prop_assert!(!refused.problems().is_empty());
-            prop_assert!(!refused.to_string().is_empty());
-        }
-    }
 }

@@ -121,6 +121,9 @@ fn a_configuration_that_reads_in_two_ways_is_refused() {
         r#"{"linux":{"maskedPaths":[1]}}"#,
         "",
         "{",
+        r#"{"process":{"rlimits":[{"type":"RLIMIT_NOFILE","hard":1,"soft":1,"Hard":1000000}]}}"#,
+        r#"{"linux":{"seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mount"],
+            "action":"SCMP_ACT_ERRNO","Action":"SCMP_ACT_ALLOW"}]}}}"#,
     ] {
         assert!(container(text.as_bytes(), &demands()).is_err(), "{text}");
     }

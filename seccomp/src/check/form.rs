@@ -3,7 +3,7 @@
 use super::Finding;
 use crate::{
     calls::{self, Arch, Known},
-    profile::{Action, EPERM, Profile},
+    profile::{Action, Condition, EPERM, Operator, Profile},
 };
 
 pub(super) fn findings(profile: &Profile) -> Vec<Finding> {
@@ -17,6 +17,9 @@ pub(super) fn findings(profile: &Profile) -> Vec<Finding> {
         if rule.is_conditional_on_the_container() {
             found.push(moby(&field, rule.action));
         }
+        for condition in &rule.args {
+            found.extend(beyond_its_mask(condition, &field));
+        }
         if rule.repeats_an_argument() {
             let message =
                 "one argument is compared twice: the runtimes then take all conditions of \
@@ -26,6 +29,18 @@ pub(super) fn findings(profile: &Profile) -> Vec<Finding> {
         }
     }
     found
+}
+
+/// Read by itself such a condition never holds. libseccomp drops the bits, and it holds.
+fn beyond_its_mask(condition: &Condition, field: &str) -> Option<Finding> {
+    let beyond = condition.value_two & !condition.value;
+    (condition.op == Operator::MaskedEqual && beyond != 0).then(|| {
+        let message = format!(
+            "`{condition}` looks for bits that its mask takes away ({beyond:#x}): libseccomp drops \
+             them and compares the rest"
+        );
+        Finding::warning("beyond-mask", field, message)
+    })
 }
 
 fn defaults(profile: &Profile, found: &mut Vec<Finding>) {

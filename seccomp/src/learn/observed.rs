@@ -289,7 +289,14 @@ impl Learner<'_> {
     fn finish(mut self, observed: &Observed, level: &str) -> Learned {
         let mut profile = Profile::new(self.ceiling.profile().default_action);
         profile.architectures = architectures(observed, self.ceiling);
-        let runtime = RUNTIME.iter().map(|name| (*name).to_owned());
+        let mut runtime = Vec::new();
+        for name in RUNTIME {
+            // Where the level looks at arguments, the runtime has no more than anybody.
+            match self.ceilings_own(name) {
+                own if own.is_empty() => runtime.push(name.to_owned()),
+                own => self.conditional.extend(own),
+            }
+        }
         let base = "What the runtime calls between loading this filter and the container's first instruction";
         profile.rules.push(Rule::of(Action::Allow, runtime, base));
         let seen = self.names.into_keys().filter(|name| !RUNTIME.contains(&name.as_str()));

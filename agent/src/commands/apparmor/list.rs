@@ -52,6 +52,7 @@ pub(super) fn run(arguments: &ListProfiles) -> anyhow::Result<ExitCode> {
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     let mut lines = lines(profiles, &users, &names(&users));
+    let all = lines.len();
     if !arguments.all {
         lines.retain(|line| {
             line.profile.name.starts_with(OURS) || line.processes > 0 || !line.containers.is_empty()
@@ -63,6 +64,9 @@ pub(super) fn run(arguments: &ListProfiles) -> anyhow::Result<ExitCode> {
         writeln!(out)?;
     } else {
         print(&lines, &mut out)?;
+        if lines.len() < all && blind.is_none() {
+            writeln!(out, "{}", of_no_concern(all - lines.len()))?;
+        }
         if let Some(blind) = blind {
             eprintln!("bulkhead: whom they hold is not known: {blind}");
         }
@@ -126,6 +130,12 @@ fn print(lines: &[Line], out: &mut impl Write) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Whoever has just loaded one of their own looks for it here.
+fn of_no_concern(others: usize) -> String {
+    let hold = if others == 1 { "holds" } else { "hold" };
+    format!("{others} more {hold} nobody: `--all` lists them")
+}
+
 fn holds(line: &Line) -> String {
     if line.processes == 0 && line.containers.is_empty() {
         return "nobody".to_owned();
@@ -136,7 +146,10 @@ fn holds(line: &Line) -> String {
         .iter()
         .map(|held| shown(held.name.as_deref().unwrap_or(&short(&held.id))))
         .collect();
-    let processes = format!("{} processes", line.processes);
+    let processes = match line.processes {
+        1 => "1 process".to_owned(),
+        number => format!("{number} processes"),
+    };
     if containers.is_empty() {
         processes
     } else {
@@ -178,7 +191,8 @@ mod tests {
             text.lines().map(|line| line.splitn(4, ' ').map(str::trim).collect()).collect();
         assert_eq!(rows.len(), 4);
         assert!(text.contains("0123456789ab 2 processes: n/p/c, c2\n"), "{text}");
-        assert!(text.contains("0123456789ab 1 processes\n"), "{text}");
+        assert!(text.contains("0123456789ab 1 process\n"), "{text}");
         assert!(text.ends_with("nobody\n"), "{text}");
+        assert_eq!(of_no_concern(1), "1 more holds nobody: `--all` lists them");
     }
 }
