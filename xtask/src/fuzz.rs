@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     /// Targets to run; all if none is named
     names: Vec<String>,
     /// How long each target is searched
-    #[arg(long, value_name = "NUMBER", default_value = "20")]
+    #[arg(long, value_name = "NUMBER", default_value = "10")]
     seconds: NonZeroUsize,
     /// Targets that run at the same time; as many as this machine has processors unless given
     #[arg(long, value_name = "NUMBER")]
