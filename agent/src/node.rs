@@ -4,6 +4,7 @@ pub(crate) mod cgroupfs;
 pub(crate) mod clock;
 pub(crate) mod heap;
 pub(crate) mod instance;
+pub(crate) mod made_up;
 pub(crate) mod privilege;
 pub(crate) mod systemd;
 pub(crate) mod vantage;

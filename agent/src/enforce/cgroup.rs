@@ -8,6 +8,8 @@ use std::{
 
 use bulkhead_policy::limits::{File, Setting};
 
+use crate::node::made_up;
+
 /// Why a file could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum FileError {
@@ -43,7 +45,7 @@ impl Cgroup {
     /// A file's text; `None` where there is no such file: its controller is not on here, or the
     /// cgroup is gone.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, FileError> {
-        match fs::read_to_string(self.directory.join(name)) {
+        match made_up::read_text(&self.directory.join(name)) {
             Ok(text) => Ok(Some(text)),
             Err(error) if is_absent(&error) => Ok(None),
             Err(source) => Err(FileError::Io { file: name.to_owned(), source }),

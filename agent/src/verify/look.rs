@@ -11,7 +11,10 @@ use super::{
     devices,
     process::{self, Host, ProcessError},
 };
-use crate::node::cgroupfs::{CgroupError, CgroupTree};
+use crate::node::{
+    cgroupfs::{CgroupError, CgroupTree},
+    made_up,
+};
 
 /// Processes that are looked at in one container, the oldest first as the kernel lists them: what
 /// a fork bomb makes beyond them is no looser than the processes it comes from.
@@ -121,7 +124,7 @@ impl Node {
 
     fn processes(&self, cgroup: &Path) -> Result<Vec<i32>, VerifyError> {
         let list = self.tree.full_path(cgroup).join("cgroup.procs");
-        let text = match fs::read_to_string(&list) {
+        let text = match made_up::read_text(&list) {
             Ok(text) => text,
             Err(error) if is_gone_or_threaded(&error) => return Ok(Vec::new()),
             Err(source) => return Err(VerifyError::List { path: list, source }),

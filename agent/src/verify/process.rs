@@ -9,6 +9,8 @@ use bulkhead_policy::verify::{
     Effective, Exposure, IdRange, Label, MASKED, READ_ONLY, Status, status::StatusError,
 };
 
+use crate::node::made_up;
+
 /// Namespaces of which a container should have its own, the user's aside: that one is a control by
 /// itself. `time` is the node's for every runtime of today.
 const NAMESPACES: [&str; 6] = ["cgroup", "ipc", "mnt", "net", "pid", "uts"];
@@ -136,7 +138,7 @@ fn link(process: &Path, kind: &str) -> Result<PathBuf, ProcessError> {
 }
 
 fn read(path: &Path) -> Result<String, ProcessError> {
-    match fs::read(path) {
+    match made_up::read(path) {
         // A mount point may hold bytes that are no text; they are compared with nothing.
         Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
         Err(source) => Err(gone_or(path.to_owned(), source)),
