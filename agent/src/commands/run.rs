@@ -81,6 +81,10 @@ pub(super) fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     workloads.scan(&mut guard)?;
     guard.adopt()?;
     let standing = Standing { succeeded: guard.lead()?, unpinned };
+    if standing.has_replaced() {
+        // Cgroups that were made since the last look may be told of in a ring that nobody reads any more.
+        workloads.scan(&mut guard)?;
+    }
     let events = guard.take_events().context("the ring of verdicts is taken already")?;
     let mut watch = Watch::new(events, &node_name()?, clock::boot_time()?);
     if let Some(path) = &arguments.record {

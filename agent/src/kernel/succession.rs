@@ -201,7 +201,7 @@ impl Guard {
                 }
                 Ok(None)
             }
-            "EVENTS" => {
+            "EVENTS" | "CRITICAL" => {
                 let map = Map::from_map_data(MapData::from_pin(path).map_err(unread)?);
                 let ring = map.and_then(TryInto::try_into).map_err(unread)?;
                 let records = Records::new(ring).drain(|_| ());

@@ -13,6 +13,11 @@ pub(super) struct Standing {
 }
 
 impl Standing {
+    /// Whether programs of another build were there.
+    pub(super) fn has_replaced(&self) -> bool {
+        self.succeeded.as_ref().is_some_and(|it| it.start == Start::Replaced)
+    }
+
     /// What the log is told at the start.
     pub(super) fn at_start(&self) -> Vec<(Severity, String)> {
         let mut told = Vec::new();
