@@ -134,7 +134,10 @@ mod tests {
             let said = opening(container, "/stranger");
             assert!(said.contains(NOTHING_BEHIND), "{}: {said}", container.pod);
         }
-        assert!(devices_of(&mighty).contains("all granted"), "{}", devices_of(&mighty));
+        wait_for("what the privileged one was granted", || {
+            Ok(devices_of(&mighty).contains("all granted").then_some(()))
+        })
+        .unwrap();
         // And without the agent.
         agent.kill().unwrap();
         assert!(is_refused(&opening(&held[1], "/stranger")));
