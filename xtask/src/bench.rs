@@ -120,13 +120,15 @@ pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
         ensure!(!column.is_empty(), "the guest measured nothing; it said: {printed}");
         columns.push(column);
     }
-    let mut table = Table::new(columns)?.markdown();
+    let mut table = match arguments.itself {
+        true => String::new(),
+        false => Table::new(columns)?.markdown() + "\n",
+    };
     if arguments.is_about_the_agent() {
         let own = cache::repository().join("tests/bench/agent.yaml");
         let share = [Shared::named(&own, "agent.yaml")?];
         let script = format!("sleep {SETTLE}\nexec bulkhead-bench --agent /share/agent.yaml\n");
         let printed = measured("the agent itself", &share, script, true)?;
-        table.push('\n');
         table.push_str(&figures::markdown(&printed)?);
     }
     println!("{table}");
