@@ -8,7 +8,7 @@ use std::{
 
 use bulkhead_policy::limits::{File, Setting};
 
-use crate::node::made_up;
+use crate::node::{cgroupfs::is_gone, made_up};
 
 /// Why a file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ impl Cgroup {
     pub(super) fn text(&self, name: &str) -> Result<Option<String>, FileError> {
         match made_up::read_text(&self.directory.join(name)) {
             Ok(text) => Ok(Some(text)),
-            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) if is_gone(&error) => Ok(None),
             Err(source) => Err(FileError::Io { file: name.to_owned(), source }),
         }
     }
@@ -82,10 +82,4 @@ impl Cgroup {
         }
         Ok(())
     }
-}
-
-/// ENODEV: the cgroup was removed while its file was open.
-fn is_absent(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound
-        || error.raw_os_error() == Some(nix::errno::Errno::ENODEV as i32)
 }

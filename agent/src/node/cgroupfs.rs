@@ -153,8 +153,9 @@ fn unless_gone<T>(result: Result<T, CgroupError>) -> Result<Option<T>, CgroupErr
     }
 }
 
-/// A cgroup that is removed while its directory is open gives ENODEV.
-fn is_gone(error: &io::Error) -> bool {
+/// Whether a file or directory of a cgroup could not be used because the cgroup is gone: one that is removed
+/// while it is open gives ENODEV.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound
         || error.raw_os_error() == Some(nix::errno::Errno::ENODEV as i32)
 }

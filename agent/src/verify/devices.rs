@@ -2,9 +2,10 @@
 
 use std::{fs::File, io, os::fd::AsFd, path::Path};
 
-use nix::errno::Errno;
-
-use crate::{kernel, node::cgroupfs::CgroupTree};
+use crate::{
+    kernel,
+    node::cgroupfs::{CgroupTree, is_gone},
+};
 
 /// Whether a process in the cgroup at `path` meets a device program that is not the agent's, which lies at
 /// the root alone. systemd and runtimes attach theirs to the container's cgroup or to one around or in it.
@@ -28,8 +29,4 @@ pub(super) fn can_be_asked(tree: &CgroupTree) -> io::Result<()> {
 
 fn programs(tree: &CgroupTree, cgroup: &Path) -> io::Result<u32> {
     kernel::device_programs(File::open(tree.full_path(cgroup))?.as_fd())
-}
-
-fn is_gone(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ENODEV as i32)
 }

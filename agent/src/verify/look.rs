@@ -6,13 +6,14 @@ use std::{
 };
 
 use bulkhead_policy::verify::Effective;
+use nix::errno::Errno;
 
 use super::{
     devices,
     process::{self, Host, ProcessError},
 };
 use crate::node::{
-    cgroupfs::{CgroupError, CgroupTree},
+    cgroupfs::{CgroupError, CgroupTree, is_gone},
     made_up,
 };
 
@@ -137,9 +138,5 @@ impl Node {
 
 /// A threaded cgroup lists its processes at the domain above it, and says EOPNOTSUPP itself.
 fn is_gone_or_threaded(error: &io::Error) -> bool {
-    use nix::errno::Errno;
-    error.kind() == io::ErrorKind::NotFound
-        || [Errno::ENODEV as i32, Errno::EOPNOTSUPP as i32]
-            .map(Some)
-            .contains(&error.raw_os_error())
+    is_gone(error) || error.raw_os_error() == Some(Errno::EOPNOTSUPP as i32)
 }
