@@ -20,15 +20,14 @@ use std::io::{self, Read, Seek, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use crate::{cache, command, guest, progress::Step};
+use crate::{cache, command, guest, progress::Step, side_by_side};
 
 /// The first word of every progress line.
 const AREA: &str = "e2e";
@@ -116,37 +115,22 @@ pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
 /// say is told node by node, each when it has ended.
 fn perform_all(runs: &[Run<'_>], jobs: usize, only: Option<&str>) -> Result<bool> {
     let jobs = jobs.min(runs.len());
-    let next = AtomicUsize::new(0);
     let told = Mutex::new(());
-    let work = || -> Result<bool> {
-        let mut passed = true;
-        while let Some((number, run)) = {
-            let number = next.fetch_add(1, Ordering::Relaxed);
-            runs.get(number).map(|run| (number, run))
-        } {
-            eprintln!("{AREA}: [{}/{}] {} {}", number + 1, runs.len(), run.name, run.node);
-            let begun = Instant::now();
-            let (ok, said) = run.perform(only, jobs == 1)?;
-            passed &= ok;
-            let word = if ok { "ok" } else { "FAILED" };
-            let took = begun.elapsed().as_secs_f64();
-            let _whole = told.lock().unwrap_or_else(PoisonError::into_inner);
-            if !said.is_empty() {
-                eprintln!("{AREA}: [{}/{}] {} said:", number + 1, runs.len(), run.name);
-                io::stderr().write_all(&said).context("standard error is gone")?;
-            }
-            eprintln!("{AREA}: {} {} {word} ({took:.0} s)", run.name, run.node);
+    let passed = side_by_side::each(runs, jobs, |number, run| {
+        eprintln!("{AREA}: [{}/{}] {} {}", number + 1, runs.len(), run.name, run.node);
+        let begun = Instant::now();
+        let (ok, said) = run.perform(only, jobs == 1)?;
+        let word = if ok { "ok" } else { "FAILED" };
+        let took = begun.elapsed().as_secs_f64();
+        let _whole = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !said.is_empty() {
+            eprintln!("{AREA}: [{}/{}] {} said:", number + 1, runs.len(), run.name);
+            io::stderr().write_all(&said).context("standard error is gone")?;
         }
-        Ok(passed)
-    };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-        let mut passed = true;
-        for worker in workers {
-            passed &= worker.join().map_err(|_| anyhow!("a run of a node panicked"))??;
-        }
-        Ok(passed)
-    })
+        eprintln!("{AREA}: {} {} {word} ({took:.0} s)", run.name, run.node);
+        Ok(ok)
+    })?;
+    Ok(passed.into_iter().all(|passed| passed))
 }
 
 impl Run<'_> {

@@ -9,14 +9,13 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use self::said::Said;
-use crate::{cache, command, progress::Step};
+use crate::{cache, command, progress::Step, side_by_side};
 
 mod said;
 
@@ -79,21 +78,8 @@ pub(crate) fn perform(arguments: &Arguments) -> Result<ExitCode> {
     let jobs = arguments.jobs.map_or_else(processors, usize::from).min(wanted.len());
     let seconds = arguments.seconds.get();
     eprintln!("{AREA}: {} targets, {seconds} s each, {jobs} at a time", wanted.len());
-    let next = AtomicUsize::new(0);
-    let failed = std::thread::scope(|scope| {
-        let work = || -> Result<usize> {
-            let mut failed = 0;
-            while let Some(name) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                failed += usize::from(!search(&program, name, seconds)?);
-            }
-            Ok(failed)
-        };
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_fold(0, |failed, worker| {
-            let found = worker.join().map_err(|_| anyhow!("a search panicked"))??;
-            anyhow::Ok(failed + found)
-        })
-    })?;
+    let held = side_by_side::each(wanted, jobs, |_, name| search(&program, name, seconds))?;
+    let failed = held.iter().filter(|held| !**held).count();
     println!("{AREA}: {} passed, {failed} failed, 0 skipped", wanted.len() - failed);
     Ok(status(failed == 0))
 }

@@ -15,6 +15,7 @@ mod ebpf;
 mod fuzz;
 mod guest;
 mod progress;
+mod side_by_side;
 
 /// Development tasks of Bulkhead.
 #[derive(Debug, Parser)]
