@@ -149,30 +149,30 @@ impl Attaching<'_> {
     fn hook(&mut self, hook: &Hook, lsm: &Canary, fentry: &Canary) -> HookStatus {
         let held = |rung, why| HookStatus { hook: hook.name, rung, why };
         let mut why = Vec::new();
-        match lsm {
-            Canary::Fires if !self.btf.has_function(&format!("bpf_lsm_{}", hook.name)) => {
-                why.push("this kernel has no such LSM hook".to_owned());
+        match (lsm, verification::lsm_program(hook, self.btf)) {
+            (Canary::Fires, None) => why.push("this kernel has no such LSM hook".to_owned()),
+            (Canary::Fires, Some(name)) => {
+                match self.attach(&name, |ebpf, btf| attach_lsm(ebpf, hook.name, btf)) {
+                    Ok(()) => return held(Rung::Lsm, String::new()),
+                    Err(error) => why.push(format!("LSM: {}", brief(&error))),
+                }
             }
-            Canary::Fires => match self
-                .attach(&format!("lsm_{}", hook.name), |ebpf, btf| attach_lsm(ebpf, hook.name, btf))
-            {
-                Ok(()) => return held(Rung::Lsm, String::new()),
-                Err(error) => why.push(format!("LSM: {}", brief(&error))),
-            },
             // The reason is one for all hooks: the advice tells it once.
-            Canary::Silent(_) => why.push("no BPF LSM".to_owned()),
+            (Canary::Silent(_), _) => why.push("no BPF LSM".to_owned()),
         }
-        match fentry {
-            Canary::Fires if !self.btf.has_function(hook.function) => {
+        match (fentry, verification::fentry_program(hook, self.btf)) {
+            (Canary::Fires, None) => {
                 why.push(format!("this kernel has no function {}", hook.function));
             }
-            Canary::Fires => match self.attach(&format!("fentry_{}", hook.name), |ebpf, btf| {
-                attach_fentry(ebpf, hook.name, hook.function, btf)
-            }) {
-                Ok(()) => return held(Rung::Fentry, why.join("; ")),
-                Err(error) => why.push(format!("fentry: {}", brief(&error))),
-            },
-            Canary::Silent(_) => why.push("no fentry".to_owned()),
+            (Canary::Fires, Some(name)) => {
+                let function = hook.function;
+                match self.attach(&name, |ebpf, btf| attach_fentry(ebpf, hook.name, function, btf))
+                {
+                    Ok(()) => return held(Rung::Fentry, why.join("; ")),
+                    Err(error) => why.push(format!("fentry: {}", brief(&error))),
+                }
+            }
+            (Canary::Silent(_), _) => why.push("no fentry".to_owned()),
         }
         held(Rung::Blind, why.join("; "))
     }

@@ -13,17 +13,13 @@ use aya::{
     programs::{Program, ProgramError},
 };
 
-use super::{btf::Btf, hooks::HOOKS};
+use super::{
+    btf::Btf,
+    hooks::{HOOKS, Hook},
+};
 
 /// Beyond so many the kernel's memory is what they wait for.
 const MOST: usize = 8;
-
-/// What a hook's program is loaded for.
-#[derive(Clone, Copy)]
-struct Target {
-    hook: &'static str,
-    function: &'static str,
-}
 
 /// The programs that were refused, and why.
 pub(super) type Refused = HashMap<String, ProgramError>;
@@ -39,15 +35,14 @@ pub(super) fn load_hooks(
 ) -> Refused {
     let mut wanted = HashMap::new();
     for hook in HOOKS {
-        let target = Target { hook: hook.name, function: hook.function };
-        if lsm && btf.has_function(&format!("bpf_lsm_{}", hook.name)) {
-            wanted.insert(format!("lsm_{}", hook.name), target);
-        } else if fentry && btf.has_function(hook.function) {
-            wanted.insert(format!("fentry_{}", hook.name), target);
+        let of_lsm = || lsm_program(hook, btf).filter(|_| lsm);
+        let of_fentry = || fentry_program(hook, btf).filter(|_| fentry);
+        if let Some(name) = of_lsm().or_else(of_fentry) {
+            wanted.insert(name, hook);
         }
     }
     let programs = ebpf.programs_mut();
-    let queue: Vec<(String, Target, &mut Program)> = programs
+    let queue: Vec<(String, &Hook, &mut Program)> = programs
         .filter_map(|(name, program)| Some((name.to_owned(), *wanted.get(name)?, program)))
         .collect();
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(MOST);
@@ -56,8 +51,8 @@ pub(super) fn load_hooks(
         let mut refused = Refused::new();
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let Some((name, target, program)) = next else { return refused };
-            if let Err(error) = load(program, target, kernel_btf) {
+            let Some((name, hook, program)) = next else { return refused };
+            if let Err(error) = load(program, hook, kernel_btf) {
                 refused.insert(name, error);
             }
         }
@@ -75,10 +70,21 @@ pub(super) fn load_hooks(
     })
 }
 
-fn load(program: &mut Program, target: Target, btf: &AyaBtf) -> Result<(), ProgramError> {
+/// The program of BPF LSM for a hook, where this kernel has the hook.
+pub(super) fn lsm_program(hook: &Hook, btf: &Btf) -> Option<String> {
+    let has = btf.has_function(&format!("bpf_lsm_{}", hook.name));
+    has.then(|| format!("lsm_{}", hook.name))
+}
+
+/// The program of fentry for a hook, where this kernel has the function.
+pub(super) fn fentry_program(hook: &Hook, btf: &Btf) -> Option<String> {
+    btf.has_function(hook.function).then(|| format!("fentry_{}", hook.name))
+}
+
+fn load(program: &mut Program, hook: &Hook, btf: &AyaBtf) -> Result<(), ProgramError> {
     match program {
-        Program::Lsm(program) => program.load(target.hook, btf),
-        Program::FEntry(program) => program.load(target.function, btf),
+        Program::Lsm(program) => program.load(hook.name, btf),
+        Program::FEntry(program) => program.load(hook.function, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
