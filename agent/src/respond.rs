@@ -371,8 +371,9 @@ impl Responder {
         workloads: &Workloads,
     ) -> Result<(), FreezeError> {
         self.check(listed, workloads)?;
-        let namespace = listed.pod.and_then(|pod| pod.namespace.as_ref()).map(Text::as_str);
-        if let Some(namespace) = namespace.filter(|name| SYSTEM_NAMESPACES.contains(name)) {
+        if let Some(namespace) =
+            namespace_of(listed).filter(|name| SYSTEM_NAMESPACES.contains(name))
+        {
             let why = format!("a cluster does not live without namespace {namespace}");
             return Err(FreezeError::Withheld(why));
         }
@@ -390,7 +391,7 @@ impl Responder {
         if own.starts_with(listed.path) {
             return withheld("the agent itself runs in this container".to_owned());
         }
-        let namespace = listed.pod.and_then(|pod| pod.namespace.as_ref()).map(Text::as_str);
+        let namespace = namespace_of(listed);
         if !workloads.policy().may_freeze(namespace) {
             let namespace = namespace.unwrap_or_default();
             return withheld(format!(
@@ -404,6 +405,10 @@ impl Responder {
         self.memory.remove(cgroup);
         self.told.remove(&cgroup);
     }
+}
+
+fn namespace_of<'a>(listed: &Listed<'a>) -> Option<&'a str> {
+    listed.pod.and_then(|pod| pod.namespace.as_ref()).map(Text::as_str)
 }
 
 fn state_of(listed: &Listed<'_>, workloads: &Workloads) -> State {

@@ -305,10 +305,13 @@ impl Service {
         self.retire_counts_of_the_gone(&counts)?;
         self.retire_counts_of_the_gone(&of_canary)?;
         let (metrics, node) = (&self.metrics, self.watch.node());
-        for event in self.verification.tick(&self.workloads, metrics, node) {
+        let found = self.verification.tick(&self.workloads, metrics, node);
+        for event in found.events {
             self.evidence.append(event);
         }
-        self.evict_what_drifts();
+        for (cgroup, lacks) in found.evictable {
+            self.evict(cgroup, &lacks);
+        }
         self.tell_repeats(false)?;
         self.fly()?;
         self.flush();

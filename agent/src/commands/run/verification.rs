@@ -30,6 +30,16 @@ pub(super) struct Verification {
     evicted: HashSet<u64>,
 }
 
+/// What came of a look.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// What is to be told.
+    pub(super) events: Vec<Event>,
+    /// Containers that lack a required control at a level that ends them for it, and what they lack. Each is
+    /// named once.
+    pub(super) evictable: Vec<(u64, String)>,
+}
+
 impl Verification {
     /// Begins. Returns why no control can be verified on this node, as evidence.
     pub(super) fn start(
@@ -47,17 +57,13 @@ impl Verification {
         }
     }
 
-    /// Looks at a part of the containers and returns what is to be told.
-    pub(super) fn tick(
-        &mut self,
-        workloads: &Workloads,
-        metrics: &Metrics,
-        node: &str,
-    ) -> Vec<Event> {
+    /// Looks at a part of the containers and returns what is to be told and done.
+    pub(super) fn tick(&mut self, workloads: &Workloads, metrics: &Metrics, node: &str) -> Outcome {
         let listed = workloads.listed();
         self.asked.retain(|path, _| listed.iter().any(|it| it.path == path));
-        let Some(verifier) = &mut self.verifier else { return Vec::new() };
+        let Some(verifier) = &mut self.verifier else { return Outcome::default() };
         let by_id: HashMap<u64, &Listed<'_>> = listed.iter().map(|it| (it.cgroup, it)).collect();
+        self.evicted.retain(|id| by_id.contains_key(id));
         let changes = verifier.tick(listed.iter().map(|it| subject(it, workloads)));
         let drift = verifier.drift().into_iter();
         metrics
@@ -77,26 +83,14 @@ impl Verification {
         }
         let overlaps = changes.overlaps.iter();
         events.extend(overlaps.map(|overlap| event(Kind::Notice(notice(overlap, &by_id)))));
-        events
-    }
-
-    /// Containers that lack a required control at a level that ends them for it, and what they lack. Each is
-    /// named once.
-    pub(super) fn evictable(&mut self, workloads: &Workloads) -> Vec<(u64, String)> {
-        let listed = workloads.listed();
-        self.evicted.retain(|id| listed.iter().any(|it| it.cgroup == *id));
-        let Some(verifier) = &self.verifier else { return Vec::new() };
-        let mut found = Vec::new();
+        let mut evictable = Vec::new();
         for it in &listed {
-            let evicts = subject(it, workloads).controls.on_drift == OnDrift::Evict;
-            let report = verifier.report(it.cgroup).filter(|_| evicts);
-            let lacks = report.into_iter().flat_map(Report::drift);
-            let lacks: Vec<&str> = lacks.map(|finding| finding.control.as_str()).collect();
+            let lacks = lacks_and_is_evicted_for(it, workloads, verifier);
             if !lacks.is_empty() && self.evicted.insert(it.cgroup) {
-                found.push((it.cgroup, lacks.join(", ")));
+                evictable.push((it.cgroup, lacks.join(", ")));
             }
         }
-        found
+        Outcome { events, evictable }
     }
 
     /// A container has used a capability above its level's ceiling, or tried to.
@@ -135,6 +129,19 @@ impl Verification {
         let ranges = report.into_iter().flat_map(|report| &report.effective.uids);
         ranges.map(ToString::to_string).collect()
     }
+}
+
+/// The required controls that a container lacks, at a level that ends it for that.
+fn lacks_and_is_evicted_for(
+    listed: &Listed<'_>,
+    workloads: &Workloads,
+    verifier: &Verifier,
+) -> Vec<&'static str> {
+    if subject(listed, workloads).controls.on_drift != OnDrift::Evict {
+        return Vec::new();
+    }
+    let drift = verifier.report(listed.cgroup).into_iter().flat_map(Report::drift);
+    drift.map(|finding| finding.control.as_str()).collect()
 }
 
 fn subject<'a>(listed: &Listed<'a>, workloads: &'a Workloads) -> Subject<'a> {

@@ -102,22 +102,16 @@ impl Hardening {
 }
 
 impl Service {
-    /// Ends the containers that lack what their level requires, where it says so.
-    pub(super) fn evict_what_drifts(&mut self) {
-        for (cgroup, lacks) in self.verification.evictable(&self.workloads) {
-            let listed = self.workloads.listed();
-            let Some(it) = listed.iter().find(|it| it.cgroup == cgroup) else { continue };
-            let tenant = &it.workload.assignment.tenant;
-            let of = format!("container {} of tenant {tenant}, which lacks {lacks}", it.path);
-            let message = match self.responder.evict(it, &self.workloads) {
-                Ok(()) => format!("ended {of}: whoever runs it makes it anew"),
-                Err(error) => {
-                    format!("cannot end {of}: {:#}", anyhow::Error::new(error))
-                }
-            };
-            drop(listed);
-            self.notice("evicted", Severity::High, &message);
-        }
+    /// Ends a container that lacks what its level requires, which says so.
+    pub(super) fn evict(&mut self, cgroup: u64, lacks: &str) {
+        let Some(listed) = self.workloads.by_cgroup(cgroup) else { return };
+        let tenant = &listed.workload.assignment.tenant;
+        let of = format!("container {} of tenant {tenant}, which lacks {lacks}", listed.path);
+        let message = match self.responder.evict(&listed, &self.workloads) {
+            Ok(()) => format!("ended {of}: whoever runs it makes it anew"),
+            Err(error) => format!("cannot end {of}: {:#}", anyhow::Error::new(error)),
+        };
+        self.notice("evicted", Severity::High, &message);
     }
 
     /// Takes what a thread says.
