@@ -4,10 +4,10 @@
 //! cli         what was typed
 //! commands    what each command does, composed from the rooms below
 //! settings    the configuration file: read, watched, kept when the new one is bad
-//! node        this machine: privileges, the one instance, the cgroup tree, clocks
+//! node        this machine: privileges, the one instance, the cgroup tree, clocks, the heap
 //! workloads   which container each cgroup is, and whose
 //! lineage     which programs the processes of containers run
-//! respond     containers that are frozen, and what they were doing
+//! respond     containers that are frozen, and what they were doing; containers that are ended
 //! runtime     the plugin of the container runtime: limits and names before a container is made
 //! enforce     limits held by cgroup files; pressure, and who causes it
 //! control     the socket by which commands ask the running agent
