@@ -29,7 +29,7 @@ pub use level::{
     CANARY_SLOT, LevelTable, MAX_LEVELS, NOT_A_WORKLOAD_SLOT, PENDING_SLOT, WATCH_SLOT,
 };
 pub use lineage::{ARGUMENTS_LEN, Ancestor, Executed, Lineage, NEAREST, Told, lineage_flag};
-pub use offsets::{ABSENT, OFFSETS, Offset};
+pub use offsets::{ABSENT, OFFSETS, Offset, PLACE_IMMEDIATE, PLACE_LOAD, place_of};
 pub use own::{OwnFile, START_TICK, own_device, own_process};
 pub use record::{
     CgroupGone, CgroupMade, File, Header, Kind, Lone, OnFile, OnTask, PATH_LEN, Party, party_flag,

@@ -1,16 +1,24 @@
 //! Where the kernel side finds its fields.
 //!
-//! Rust has no CO-RE relocations for BPF. The agent looks each member up in the running kernel's
-//! BTF and sets it as a constant before it loads the programs; the verifier then sees a load at a
-//! known offset of a known type.
+//! Rust has no CO-RE relocations for BPF. The object's instructions have a [place](place_of) where an
+//! offset is to be; the agent looks each member up in the running kernel's BTF and writes its offset
+//! there before it loads the programs. What runs is a load at a known offset of a known type, as if
+//! it had been compiled for this kernel.
 
 /// The value of an offset that the running kernel does not have.
-pub const ABSENT: u32 = u32::MAX;
+pub const ABSENT: i32 = -1;
 
-/// One constant of the kernel side and the member that it is the offset of.
+/// `rN = PLACE_IMMEDIATE + place` becomes `rN = offset`. A number that the sources do not use.
+pub const PLACE_IMMEDIATE: i32 = 0x6b68_0000;
+
+/// `rN = *(u64 *)(rM + PLACE_LOAD + place)` becomes a load at the offset. No value of ours is that
+/// large.
+pub const PLACE_LOAD: i16 = 0x6000;
+
+/// One offset of the kernel side and the member that it is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offset {
-    /// The constant's symbol.
+    /// What the kernel side calls it.
     pub symbol: &'static str,
     /// The kernel's struct.
     pub structure: &'static str,
@@ -81,6 +89,7 @@ macro_rules! kernel_offsets {
             INODE_INO: "inode", "i_ino", required;
             INODE_NLINK: "inode", "i_nlink", required;
             INODE_RDEV: "inode", "i_rdev", required;
+            INODE_BLOCKS: "inode", "i_blocks", required;
             SB_MAGIC: "super_block", "s_magic", required;
             SB_DEV: "super_block", "s_dev", required;
             SB_BDEV: "super_block", "s_bdev", required;
@@ -145,3 +154,45 @@ macro_rules! table {
     (@ optional) => { true };
 }
 kernel_offsets!(table);
+
+/// The place of an offset: its number in [`OFFSETS`]. For the compiler, which stops where there is no
+/// such offset.
+pub const fn place_of(symbol: &str) -> u16 {
+    let (mut rest, mut place) = (OFFSETS, 0);
+    while let [offset, others @ ..] = rest {
+        if are_same(offset.symbol.as_bytes(), symbol.as_bytes()) {
+            return place;
+        }
+        (rest, place) = (others, place + 1);
+    }
+    assert!(!rest.is_empty(), "there is no such offset");
+    place
+}
+
+const fn are_same(mut one: &[u8], mut other: &[u8]) -> bool {
+    while let ([first, rest @ ..], [its_first, its_rest @ ..]) = (one, other) {
+        if *first != *its_first {
+            return false;
+        }
+        (one, other) = (rest, its_rest);
+    }
+    one.is_empty() && other.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_s_place_is_its_number() {
+        for (number, offset) in OFFSETS.iter().enumerate() {
+            assert_eq!(usize::from(place_of(offset.symbol)), number);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "no such offset")]
+    fn what_is_no_offset_has_no_place() {
+        place_of("TASK_CGROUP");
+    }
+}

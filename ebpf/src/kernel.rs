@@ -4,39 +4,33 @@
 //! pointers that it follows and where speed counts; `read` copies by helper, for the rest. Both
 //! read zero from a bad address instead of faulting.
 
-use core::{ffi::c_void, mem::MaybeUninit, ptr};
+use core::{ffi::c_void, mem::MaybeUninit};
 
-use aya_ebpf::{Global, helpers};
+use aya_ebpf::helpers;
 use bulkhead_guard::capabilities::Credentials;
 
 mod files;
+mod offset;
 mod processes;
 mod sockets;
+
+use self::offset::{Offset, field, field_32};
 
 pub use files::*;
 pub use sockets::*;
 
-macro_rules! statics {
+macro_rules! offsets {
     ($($symbol:ident: $structure:literal, $member:literal, $need:ident;)+) => {
         $(
-            #[doc = concat!("Offset of `", $structure, ".", $member, "`, set before loading.")]
-            #[unsafe(no_mangle)]
-            static $symbol: Global<u32> = Global::new(bulkhead_abi::ABSENT);
+            #[doc = concat!("Offset of `", $structure, ".", $member, "`.")]
+            const $symbol: Offset<{ bulkhead_abi::place_of(stringify!($symbol)) }> = Offset;
         )+
     };
 }
-bulkhead_abi::kernel_offsets!(statics);
+bulkhead_abi::kernel_offsets!(offsets);
 
 /// A kernel object that the verifier knows by type.
 pub type Object = *const c_void;
-
-/// Loads a member of a typed object.
-#[inline(always)]
-fn field<T: Copy>(object: Object, offset: &Global<u32>) -> T {
-    // SAFETY: the verifier refuses the program unless `object` is a kernel object whose type it
-    // knows and `offset` is that of a member of this size; a bad address reads as zero.
-    unsafe { ptr::read_volatile(object.byte_add(offset.load() as usize).cast()) }
-}
 
 /// Copies a value from kernel memory.
 #[inline(always)]
@@ -65,8 +59,8 @@ pub fn read_or_zero<T: Copy>(address: u64) -> T {
 }
 
 #[inline(always)]
-fn read_at<T: Copy>(address: u64, offset: &Global<u32>) -> T {
-    read_or_zero(address.wrapping_add(u64::from(offset.load())))
+fn read_at<T: Copy, const PLACE: u16>(address: u64, offset: Offset<PLACE>) -> T {
+    read_or_zero(offset.of(address))
 }
 
 /// The address of an object as a plain number. A global function takes no typed pointer, and the
@@ -130,25 +124,25 @@ impl Task {
 
     #[inline(always)]
     pub fn tgid(self) -> u32 {
-        field(self.0, &TASK_TGID)
+        field(self.0, TASK_TGID)
     }
 
     #[inline(always)]
     pub fn tid(self) -> u32 {
-        field(self.0, &TASK_PID)
+        field(self.0, TASK_PID)
     }
 
     /// The leader of the thread group: where the mark is kept.
     #[inline(always)]
     pub fn leader(self) -> Self {
-        Self(field(self.0, &TASK_LEADER))
+        Self(field(self.0, TASK_LEADER))
     }
 
     /// The cgroup in the default hierarchy.
     #[inline(always)]
     pub fn cgroup(self) -> Cgroup {
-        let set: Object = field(self.0, &TASK_CGROUPS);
-        Cgroup(field(set, &CSS_SET_CGROUP))
+        let set: Object = field(self.0, TASK_CGROUPS);
+        Cgroup(field(set, CSS_SET_CGROUP))
     }
 
     /// Inode number of the mount namespace.
@@ -166,14 +160,13 @@ impl Task {
     /// Address of the task's own credentials, which a borrowing kernel leaves alone.
     #[inline(always)]
     pub fn credentials(self) -> u64 {
-        read_at(self.0 as u64, &TASK_CRED)
+        read_at(self.0 as u64, TASK_CRED)
     }
 
     /// Whether the task has an io_uring.
     #[inline(always)]
     pub fn uses_io_uring(self) -> bool {
-        TASK_IO_URING.load() != bulkhead_abi::ABSENT
-            && read_at::<u64>(self.0 as u64, &TASK_IO_URING) != 0
+        TASK_IO_URING.exists() && read_at::<u64, _>(self.0 as u64, TASK_IO_URING) != 0
     }
 
     /// The number of the system call that the current task is in, and whether it came through a
@@ -183,15 +176,12 @@ impl Task {
         // SAFETY: the verifier refuses anything but a task here.
         let registers =
             unsafe { helpers::generated::bpf_task_pt_regs(self.0.cast_mut().cast()) } as u64;
-        let offset = if REGS_ORIG_AX.load() != bulkhead_abi::ABSENT {
-            REGS_ORIG_AX.load()
-        } else {
-            REGS_SYSCALLNO.load()
+        let member = match (REGS_ORIG_AX.exists(), REGS_SYSCALLNO.exists()) {
+            (true, _) => REGS_ORIG_AX.of(registers),
+            (false, true) => REGS_SYSCALLNO.of(registers),
+            (false, false) => return (-1, false),
         };
-        if offset == bulkhead_abi::ABSENT {
-            return (-1, false);
-        }
-        let number = read::<i32>(registers + u64::from(offset)).unwrap_or(-1);
+        let number = read::<i32>(member).unwrap_or(-1);
         (number, self.is_compat())
     }
 
@@ -199,24 +189,21 @@ impl Task {
     #[inline(always)]
     pub fn is_compat(self) -> bool {
         // arch/x86/include/asm/thread_info.h: TS_COMPAT; thread_info is the task's first member.
-        THREAD_INFO_STATUS.load() != bulkhead_abi::ABSENT
-            && read_at::<u32>(self.0 as u64, &THREAD_INFO_STATUS) & 2 != 0
+        THREAD_INFO_STATUS.exists() && read_at::<u32, _>(self.0 as u64, THREAD_INFO_STATUS) & 2 != 0
     }
 }
 
 /// The first argument of the system call with these registers.
 #[inline(always)]
 pub fn first_argument(registers: u64, compat: bool) -> u64 {
-    let offset = match (REGS_DI.load() != bulkhead_abi::ABSENT, compat) {
-        (true, false) => REGS_DI.load(),
-        (true, true) => REGS_BX.load(),
+    let member = match (REGS_DI.exists(), compat) {
+        (true, false) => REGS_DI.of(registers),
+        (true, true) if REGS_BX.exists() => REGS_BX.of(registers),
         // Arm64 keeps them in an array.
-        (false, _) => REGS_ARRAY.load(),
+        (false, _) if REGS_ARRAY.exists() => REGS_ARRAY.of(registers),
+        _ => return u64::from(u32::MAX),
     };
-    if offset == bulkhead_abi::ABSENT {
-        return u64::from(u32::MAX);
-    }
-    read(registers + u64::from(offset)).unwrap_or(u64::MAX)
+    read(member).unwrap_or(u64::MAX)
 }
 
 /// A task by its bare address, read by copying: where the verifier knows no type.
@@ -226,102 +213,106 @@ pub struct TaskAddress(pub u64);
 impl TaskAddress {
     #[inline(always)]
     pub fn tgid(self) -> u32 {
-        read_at(self.0, &TASK_TGID)
+        read_at(self.0, TASK_TGID)
     }
 
     #[inline(always)]
     pub fn tid(self) -> u32 {
-        read_at(self.0, &TASK_PID)
+        read_at(self.0, TASK_PID)
     }
 
     #[inline(always)]
     pub fn flags(self) -> u32 {
-        read_at(self.0, &TASK_FLAGS)
+        read_at(self.0, TASK_FLAGS)
     }
 
     #[inline(always)]
     pub fn start_time(self) -> u64 {
-        read_at(self.0, &TASK_START)
+        read_at(self.0, TASK_START)
     }
 
     #[inline(always)]
     pub fn leader(self) -> Self {
-        Self(read_at(self.0, &TASK_LEADER))
+        Self(read_at(self.0, TASK_LEADER))
     }
 
     #[inline(always)]
     pub fn parent(self) -> Self {
-        Self(read_at(self.0, &TASK_PARENT))
+        Self(read_at(self.0, TASK_PARENT))
     }
 
     /// Inode number of the mount namespace.
     #[inline(always)]
     pub fn mount_namespace(self) -> u32 {
-        let nsproxy: u64 = read_at(self.0, &TASK_NSPROXY);
-        let namespace: u64 = read_at(nsproxy, &NSPROXY_MNT);
-        read_at(namespace.wrapping_add(u64::from(MNT_NS_COMMON.load())), &NS_COMMON_INUM)
+        let nsproxy: u64 = read_at(self.0, TASK_NSPROXY);
+        let namespace: u64 = read_at(nsproxy, NSPROXY_MNT);
+        namespace_number(namespace, MNT_NS_COMMON)
     }
 
     /// Numbers of its namespaces: mount, network, pid, IPC, UTS, cgroup and user.
     #[inline(always)]
     pub fn namespaces(self) -> [u32; 7] {
-        let nsproxy: u64 = read_at(self.0, &TASK_NSPROXY);
-        let number = |of: u64, common: &Global<u32>| -> u32 {
-            read_at(of.wrapping_add(u64::from(common.load())), &NS_COMMON_INUM)
-        };
+        let nsproxy: u64 = read_at(self.0, TASK_NSPROXY);
         [
-            number(read_at(nsproxy, &NSPROXY_MNT), &MNT_NS_COMMON),
-            number(read_at(nsproxy, &NSPROXY_NET), &NET_NS_COMMON),
-            number(read_at(nsproxy, &NSPROXY_PID), &PID_NS_COMMON),
-            number(read_at(nsproxy, &NSPROXY_IPC), &IPC_NS_COMMON),
-            number(read_at(nsproxy, &NSPROXY_UTS), &UTS_NS_COMMON),
-            number(read_at(nsproxy, &NSPROXY_CGROUP), &CGROUP_NS_COMMON),
-            number(read_at(self.credentials(), &CRED_USER_NS), &USER_NS_COMMON),
+            namespace_number(read_at(nsproxy, NSPROXY_MNT), MNT_NS_COMMON),
+            namespace_number(read_at(nsproxy, NSPROXY_NET), NET_NS_COMMON),
+            namespace_number(read_at(nsproxy, NSPROXY_PID), PID_NS_COMMON),
+            namespace_number(read_at(nsproxy, NSPROXY_IPC), IPC_NS_COMMON),
+            namespace_number(read_at(nsproxy, NSPROXY_UTS), UTS_NS_COMMON),
+            namespace_number(read_at(nsproxy, NSPROXY_CGROUP), CGROUP_NS_COMMON),
+            namespace_number(read_at(self.credentials(), CRED_USER_NS), USER_NS_COMMON),
         ]
     }
 
     /// Address of the cgroup in the default hierarchy.
     #[inline(always)]
     pub fn cgroup(self) -> u64 {
-        let set: u64 = read_at(self.0, &TASK_CGROUPS);
-        read_at(set, &CSS_SET_CGROUP)
+        let set: u64 = read_at(self.0, TASK_CGROUPS);
+        read_at(set, CSS_SET_CGROUP)
     }
 
     /// Address of the credentials.
     #[inline(always)]
     pub fn credentials(self) -> u64 {
-        read_at(self.0, &TASK_CRED)
+        read_at(self.0, TASK_CRED)
     }
 
     /// Address of the memory map, 0 for kernel threads.
     #[inline(always)]
     pub fn memory(self) -> u64 {
-        read_at(self.0, &TASK_MM)
+        read_at(self.0, TASK_MM)
     }
 
     /// Address of the executable's `struct file`, 0 for kernel threads.
     #[inline(always)]
     pub fn executable(self) -> u64 {
         let memory = self.memory();
-        if memory == 0 { 0 } else { read_at(memory, &MM_EXE) }
+        if memory == 0 { 0 } else { read_at(memory, MM_EXE) }
     }
 
     /// Address of the name.
     #[inline(always)]
     pub fn name(self) -> u64 {
-        self.0.wrapping_add(u64::from(TASK_COMM.load()))
+        TASK_COMM.of(self.0)
     }
+}
+
+/// Number of the namespace at `address`, whose common part is at `common`; 0 where the kernel was built
+/// without such namespaces.
+#[inline(always)]
+fn namespace_number<const PLACE: u16>(address: u64, common: Offset<PLACE>) -> u32 {
+    if common.exists() { read_at(common.of(address), NS_COMMON_INUM) } else { 0 }
 }
 
 /// Effective user id, group id, capabilities and the user namespace's inode number.
 #[inline(always)]
 pub fn credentials(address: u64) -> (u32, u32, u64, u32) {
-    let namespace: u64 = read_at(address, &CRED_USER_NS);
+    let namespace: u64 = read_at(address, CRED_USER_NS);
     (
-        read_at(address, &CRED_EUID),
-        read_at(address, &CRED_EGID),
-        read_at(address, &CRED_CAP_EFFECTIVE),
-        read_at(namespace.wrapping_add(u64::from(USER_NS_COMMON.load())), &NS_COMMON_INUM),
+        read_at(address, CRED_EUID),
+        read_at(address, CRED_EGID),
+        read_at(address, CRED_CAP_EFFECTIVE),
+        namespace_number(namespace, USER_NS_COMMON),
     )
 }
 
@@ -330,15 +321,15 @@ pub fn credentials(address: u64) -> (u32, u32, u64, u32) {
 pub fn held_by(address: u64) -> Credentials {
     Credentials {
         address,
-        effective: read_at(address, &CRED_CAP_EFFECTIVE),
-        bounding: read_at(address, &CRED_CAP_BSET),
+        effective: read_at(address, CRED_CAP_EFFECTIVE),
+        bounding: read_at(address, CRED_CAP_BSET),
     }
 }
 
 /// How deep a user namespace is; 0 is the initial one.
 #[inline(always)]
 pub fn user_namespace_level(namespace: Object) -> u32 {
-    field(namespace, &USER_NS_LEVEL)
+    field(namespace, USER_NS_LEVEL)
 }
 
 /// A cgroup.
@@ -348,35 +339,35 @@ pub struct Cgroup(pub Object);
 impl Cgroup {
     #[inline(always)]
     pub fn id(self) -> u64 {
-        let node: Object = field(self.0, &CGROUP_KN);
-        field(node, &KN_ID)
+        let node: Object = field(self.0, CGROUP_KN);
+        field(node, KN_ID)
     }
 
     /// The id, by copying: for cgroups whose pointer the verifier does not follow.
     #[inline(always)]
     pub fn id_copied(address: u64) -> u64 {
-        read_at(read_at(address, &CGROUP_KN), &KN_ID)
+        read_at(read_at(address, CGROUP_KN), KN_ID)
     }
 
     /// Whether it is in the default (v2) hierarchy: ids of others are numbers of other worlds.
     #[inline(always)]
     pub fn is_default_hierarchy(self) -> bool {
-        let root: u64 = read_at(self.0 as u64, &CGROUP_ROOT);
-        root != 0 && read_at::<u32>(root, &CGROUP_ROOT_HIERARCHY) == 0
+        let root: u64 = read_at(self.0 as u64, CGROUP_ROOT);
+        root != 0 && read_at::<u32, _>(root, CGROUP_ROOT_HIERARCHY) == 0
     }
 
     /// Address of the parent cgroup of the cgroup at `address`, 0 at the root.
     #[inline(always)]
     pub fn parent_of(address: u64) -> u64 {
-        let css = address.wrapping_add(u64::from(CGROUP_SELF.load()));
-        let parent: u64 = read_at(css, &CSS_PARENT);
-        if parent == 0 { 0 } else { read_at(parent, &CSS_CGROUP) }
+        let css = CGROUP_SELF.of(address);
+        let parent: u64 = read_at(css, CSS_PARENT);
+        if parent == 0 { 0 } else { read_at(parent, CSS_CGROUP) }
     }
 
     /// Address of the name.
     #[inline(always)]
     pub fn name_address(self) -> u64 {
-        read_at(read_at(self.0 as u64, &CGROUP_KN), &KN_NAME)
+        read_at(read_at(self.0 as u64, CGROUP_KN), KN_NAME)
     }
 }
 
@@ -384,7 +375,7 @@ impl Cgroup {
 /// in the dentry's private word (OVL_E_UPPER_ALIAS), or, up to 6.4, behind it.
 #[inline(always)]
 pub fn in_upper_layer(dentry: u64) -> bool {
-    let word: u64 = read_at(dentry, &DENTRY_PRIVATE);
+    let word: u64 = read_at(dentry, DENTRY_PRIVATE);
     let flags = if word < 4096 { word } else { read_or_zero(word) };
     flags & 1 != 0
 }
@@ -392,23 +383,23 @@ pub fn in_upper_layer(dentry: u64) -> bool {
 /// Number of the mount namespace in which a task's working directory lies, 0 for one in none.
 #[inline(always)]
 pub fn directory_namespace(task: u64) -> u32 {
-    let fs: u64 = read_at(task, &TASK_FS);
-    mount_namespace_of(path_mount(fs.wrapping_add(u64::from(FS_DIRECTORY.load()))))
+    let fs: u64 = read_at(task, TASK_FS);
+    mount_namespace_of(path_mount(FS_DIRECTORY.of(fs)))
 }
 
 /// Flags of a `struct vm_area_struct`.
 #[inline(always)]
 pub fn memory_flags(area: u64) -> u64 {
-    read_at(area, &VMA_FLAGS)
+    if VMA_FLAGS.exists() { read_at(area, VMA_FLAGS) } else { 0 }
 }
 
 /// Real, effective and saved user id.
 #[inline(always)]
 pub fn user_ids(credentials: u64) -> [u32; 3] {
     [
-        read_at(credentials, &CRED_UID),
-        read_at(credentials, &CRED_EUID),
-        read_at(credentials, &CRED_SUID),
+        read_at(credentials, CRED_UID),
+        read_at(credentials, CRED_EUID),
+        read_at(credentials, CRED_SUID),
     ]
 }
 
@@ -416,16 +407,16 @@ pub fn user_ids(credentials: u64) -> [u32; 3] {
 /// namespace is that asks.
 #[inline(always)]
 pub fn mount_context(context: u64) -> (bool, u32) {
-    let kind: u64 = read_at(context, &FS_CONTEXT_TYPE);
-    let namespace: u64 = read_at(context, &FS_CONTEXT_USER_NS);
-    let new_style: u64 = read_at(kind, &FS_TYPE_INIT);
-    (kind != 0 && new_style == 0, read_at(namespace, &USER_NS_LEVEL))
+    let kind: u64 = read_at(context, FS_CONTEXT_TYPE);
+    let namespace: u64 = read_at(context, FS_CONTEXT_USER_NS);
+    let new_style: u64 = read_at(kind, FS_TYPE_INIT);
+    (kind != 0 && new_style == 0, read_at(namespace, USER_NS_LEVEL))
 }
 
 /// Address of a `struct qstr`'s text.
 #[inline(always)]
 pub fn text_of(name: u64) -> u64 {
-    read_at(name, &QSTR_NAME)
+    read_at(name, QSTR_NAME)
 }
 
 /// The last eight bytes of a string of fewer than 256 bytes; 0 for a shorter one than eight.

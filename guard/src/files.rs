@@ -16,6 +16,7 @@ const EXT4_SUPER_MAGIC: u64 = 0xef53;
 /// linux/magic.h
 pub const TMPFS_MAGIC: u64 = 0x0102_1994;
 const XFS_SUPER_MAGIC: u64 = 0x5846_5342;
+const BTRFS_SUPER_MAGIC: u64 = 0x9123_683e;
 
 // uapi/linux/stat.h
 const S_IFMT: u32 = 0o170000;
@@ -41,15 +42,27 @@ pub enum Class {
     Namespace,
 }
 
-/// See [`Class`]. The frequent cases come first.
+/// Whether a file system is one of those that hold nearly all files. Others that are no kernel's are
+/// ordinary too: [`classify`] sees that, a little later.
+#[inline(always)]
+pub const fn is_frequent(magic: u64) -> bool {
+    matches!(
+        magic,
+        OVERLAYFS_SUPER_MAGIC
+            | EXT4_SUPER_MAGIC
+            | TMPFS_MAGIC
+            | XFS_SUPER_MAGIC
+            | BTRFS_SUPER_MAGIC
+    )
+}
+
+/// See [`Class`].
 #[inline(always)]
 pub const fn classify(mode: u32, magic: u64) -> Class {
-    match mode & S_IFMT {
-        S_IFCHR | S_IFBLK => return Class::Device,
-        _ => {}
+    if matches!(mode & S_IFMT, S_IFCHR | S_IFBLK) {
+        return Class::Device;
     }
     match magic {
-        OVERLAYFS_SUPER_MAGIC | EXT4_SUPER_MAGIC | TMPFS_MAGIC | XFS_SUPER_MAGIC => Class::Ordinary,
         PROC_SUPER_MAGIC | SYSFS_MAGIC | CGROUP_SUPER_MAGIC | BINFMTFS_MAGIC | DEBUGFS_MAGIC
         | TRACEFS_MAGIC | BPF_FS_MAGIC => Class::KernelFile,
         CGROUP2_SUPER_MAGIC => Class::CgroupFile,

@@ -56,6 +56,9 @@ pub(crate) enum LoadError {
     /// A kernel whose structs lack a member that the kernel side reads.
     #[error("this kernel lacks {0}, which the kernel side reads: it is not supported")]
     Offsets(String),
+    /// The members' offsets cannot be written into the object.
+    #[error(transparent)]
+    Places(#[from] offsets::PlaceError),
     /// The object or its maps were refused.
     #[error("cannot load the kernel side's maps. {}", advice_for(.0))]
     Object(#[source] Box<aya::EbpfError>),
@@ -214,15 +217,13 @@ pub(super) fn load_object(btf: &Btf, placement: &Placement) -> Result<Ebpf, Load
     let mut loader = EbpfLoader::new();
     // Task storage, which this version of aya creates but has no type for.
     loader.allow_unsupported_maps();
-    for (symbol, value) in &offsets {
-        loader.override_global(symbol, value, true);
-    }
     loader.override_global("CANARY_PID", &pid, true);
     loader.override_global("GENERATION", &placement.generation, true);
     for (name, path) in &placement.maps {
         loader.map_pin_path(name, path.as_path());
     }
-    loader.load(OBJECT).map_err(|source| LoadError::Object(Box::new(source)))
+    let object = offsets::place(OBJECT, &offsets)?;
+    loader.load(&object).map_err(|source| LoadError::Object(Box::new(source)))
 }
 
 /// Runs an iterator over the running tasks once.

@@ -7,6 +7,6 @@ impl TaskAddress {
     #[inline(always)]
     pub fn arguments(self) -> (u64, u64) {
         let memory = self.memory();
-        (read_at(memory, &MM_ARG_START), read_at(memory, &MM_ARG_END))
+        (read_at(memory, MM_ARG_START), read_at(memory, MM_ARG_END))
     }
 }

@@ -6,9 +6,10 @@ use nix::{
     time::{ClockId, clock_gettime},
 };
 
-/// Rounds of each operation; the median of an odd number is one of them. A timer interrupt makes
-/// single rounds dearer.
-const ROUNDS: usize = 21;
+/// Rounds of each operation; the median of an odd number is one of them. A round is to be a tenth of the
+/// 4 ms from one timer interrupt to the next, or as little as the operation lets it: then the figure in
+/// the middle is that of a round without one, and without what else runs on such an occasion.
+const ROUNDS: usize = 201;
 
 /// Nanoseconds per operation, one figure for each round.
 #[derive(Debug)]

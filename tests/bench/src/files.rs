@@ -16,14 +16,14 @@ const PATH: &str = "/etc/passwd";
 pub(crate) fn read() -> Result<Measure> {
     let file = File::open("/dev/zero").context("cannot open /dev/zero")?;
     let mut byte = [0];
-    Measure::of_loop(2000, || {
+    Measure::of_loop(500, || {
         unistd::read(file.as_fd(), &mut byte)?;
         Ok(())
     })
 }
 
 pub(crate) fn open_close() -> Result<Measure> {
-    Measure::of_loop(500, || {
+    Measure::of_loop(40, || {
         // The descriptor is closed where it is dropped.
         drop(open(PATH, OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?);
         Ok(())
@@ -31,7 +31,7 @@ pub(crate) fn open_close() -> Result<Measure> {
 }
 
 pub(crate) fn stat() -> Result<Measure> {
-    Measure::of_loop(1000, || {
+    Measure::of_loop(50, || {
         stat_path(PATH)?;
         Ok(())
     })

@@ -31,7 +31,7 @@ const AGENT: &str = "--agent";
 /// One operation: its name, and what measures it.
 type Operation = (&'static str, fn() -> Result<Measure>);
 
-const OPERATIONS: [Operation; 10] = [
+const OPERATIONS: &[Operation] = &[
     ("getpid", processes::getpid),
     ("read", files::read),
     ("openat+close", files::open_close),
@@ -40,6 +40,7 @@ const OPERATIONS: [Operation; 10] = [
     ("connect", sockets::connect),
     ("accept", sockets::accept),
     ("signal to self", processes::signal),
+    ("signal and back", processes::signal_and_back),
     ("fork+exit", processes::fork),
     ("fork+exec", processes::fork_exec),
 ];

@@ -11,7 +11,7 @@ use crate::clock::Measure;
 const LENGTH: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 
 pub(crate) fn mmap() -> Result<Measure> {
-    Measure::of_loop(500, || {
+    Measure::of_loop(30, || {
         let (protection, flags) = (ProtFlags::PROT_READ, MapFlags::MAP_PRIVATE);
         // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no memory
         // that is in use.

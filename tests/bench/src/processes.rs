@@ -5,7 +5,7 @@ use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{self, ForkResult, Pid};
 
@@ -14,7 +14,7 @@ use crate::clock::Measure;
 
 pub(crate) fn getpid() -> Result<Measure> {
     let pid = Pid::this();
-    Measure::of_loop(5000, || {
+    Measure::of_loop(1000, || {
         ensure!(unistd::getpid() == pid, "getpid lies");
         Ok(())
     })
@@ -23,11 +23,37 @@ pub(crate) fn getpid() -> Result<Measure> {
 pub(crate) fn signal() -> Result<Measure> {
     let pid = Pid::this();
     // Ignored unless a handler is set: the permission is checked, nothing is delivered.
-    Measure::of_loop(2000, || kill(pid, Signal::SIGURG).context("cannot signal myself"))
+    Measure::of_loop(250, || kill(pid, Signal::SIGURG).context("cannot signal myself"))
+}
+
+/// A signal to another process, which waits for it, and one back: two signals that arrive.
+pub(crate) fn signal_and_back() -> Result<Measure> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGUSR1);
+    signals.thread_block().context("cannot hold signals back")?;
+    let parent = Pid::this();
+    // SAFETY: this program has one thread, and the child only signals and waits.
+    let child = match unsafe { unistd::fork() }.context("cannot fork")? {
+        ForkResult::Child => {
+            while signals.wait().is_ok() && kill(parent, Signal::SIGUSR1).is_ok() {}
+            // SAFETY: ends the child at once, without running what the parent registered.
+            unsafe { nix::libc::_exit(1) }
+        }
+        ForkResult::Parent { child } => child,
+    };
+    let measure = Measure::of_loop(10, || {
+        kill(child, Signal::SIGUSR1).context("cannot signal the child")?;
+        signals.wait().context("cannot wait for a signal")?;
+        Ok(())
+    });
+    kill(child, Signal::SIGKILL).context("cannot end the child")?;
+    waitpid(child, None).context("cannot wait for the child")?;
+    signals.thread_unblock().context("cannot let signals through")?;
+    measure
 }
 
 pub(crate) fn fork() -> Result<Measure> {
-    Measure::of_loop(20, || {
+    Measure::of_loop(1, || {
         // SAFETY: this program has one thread, and the child only exits.
         match unsafe { unistd::fork() }.context("cannot fork")? {
             // SAFETY: ends the child at once, without running what the parent registered.
@@ -42,7 +68,7 @@ pub(crate) fn fork_exec() -> Result<Measure> {
     let program = CString::new(program.as_os_str().as_bytes())?;
     let arguments = [program.clone(), CString::new(NOTHING)?];
     let environment: [CString; 0] = [];
-    Measure::of_loop(20, || {
+    Measure::of_loop(1, || {
         // SAFETY: this program has one thread, and the child only executes another program.
         match unsafe { unistd::fork() }.context("cannot fork")? {
             ForkResult::Child => {
