@@ -28,10 +28,7 @@ impl Actor {
     #[inline(always)]
     pub fn current() -> Option<Self> {
         let mut actor = Self::in_cgroup();
-        if moved_once()
-            && let Some(origin) = origin_of(Task::current())
-        {
-            actor.identity = origin;
+        if moved_once() && origin_of_current(&raw mut actor.identity) == 1 {
             actor.home = 0;
         }
         if actor.identity.is_host() { None } else { Some(actor) }
@@ -51,7 +48,7 @@ impl Actor {
         let cgroup = unsafe { bpf_get_current_cgroup_id() };
         let identity = match entry_of(cgroup) {
             Some(identity) => *identity,
-            None => inherited(|| Task::current().cgroup()),
+            None => inherited(|| TaskAddress(kernel::address_of(Task::current().0)).cgroup()),
         };
         Self { cgroup, home: cgroup, identity }
     }
@@ -79,19 +76,17 @@ pub fn identity_of_task(task: Task) -> Identity {
 pub fn identity_of(cgroup: Cgroup) -> Identity {
     match entry_of(cgroup.id()) {
         Some(identity) => *identity,
-        None => inherited(|| cgroup),
+        None => inherited(|| kernel::address_of(cgroup.0)),
     }
 }
 
 /// The entry of the nearest ancestor, where the map has once been full: then a cgroup without an
-/// entry need not be the host's, and a tenant that made too many gains nothing by it.
+/// entry need not be the host's, and a tenant that made too many gains nothing by it. `address` gives
+/// that of the cgroup.
 #[inline(always)]
-fn inherited(cgroup: impl FnOnce() -> Cgroup) -> Identity {
+fn inherited(address: impl FnOnce() -> u64) -> Identity {
     match STATE.get(STATE_OVERFLOW) {
-        Some(1) => {
-            let ancestor = nearest_entry(kernel::address_of(cgroup().0));
-            entry_or_host(ancestor)
-        }
+        Some(1) => entry_or_host(nearest_entry(address())),
         _ => Identity::HOST,
     }
 }
@@ -140,6 +135,29 @@ pub fn origin_of(task: Task) -> Option<Identity> {
         Some(mark) if mark.moved == 1 => Some(present(&mark.origin)),
         _ => None,
     }
+}
+
+/// The same of the current task, written to `identity`; 1 where there is such a workload. A global
+/// function, which the verifier looks at once: it searches the kernel's types for each pointer that is
+/// followed.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn origin_of_current(identity: *mut Identity) -> i32 {
+    match origin_of(Task::current()) {
+        Some(origin) if !identity.is_null() => {
+            // SAFETY: the caller's, as large as its type says; the verifier holds us to it.
+            unsafe { *identity = origin };
+            1
+        }
+        _ => 0,
+    }
+}
+
+/// 1 where the current task is still the runtime's. A global function for the same reason.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn current_is_setup() -> i32 {
+    i32::from(matches!(state_of(Task::current()), TaskState::Setup))
 }
 
 /// The workload that a task is a part of, wherever it has gone meanwhile.

@@ -7,7 +7,7 @@ use aya_ebpf::{
 };
 use bulkhead_abi::{
     ActKey, CountKey, Fate, File, Identity, Kind, Lone, MAX_RULES, OnFile, OnTask, Phase, Relation,
-    Rule, Rung, TaskState, Told, Verdict, process_target,
+    Rule, Rung, Told, Verdict, process_target,
 };
 
 use bulkhead_guard::setup;
@@ -249,7 +249,7 @@ pub fn plain(answer: i32) -> i32 {
 
 #[inline(always)]
 fn current_is_setup() -> bool {
-    matches!(actor::state_of(Task::current()), TaskState::Setup)
+    actor::current_is_setup() == 1
 }
 
 #[inline(always)]
