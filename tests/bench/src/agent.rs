@@ -29,11 +29,7 @@ fn print(figure: &str, value: f64, unit: &str) {
 
 /// Starts the agent with this configuration and measures it.
 pub(crate) fn measure(configuration: &str) -> Result<()> {
-    let begun = now()?;
-    let agent = Agent::start(configuration)?;
-    agent.await_ready()?;
-    print("until it is ready and enforces", (now()? - begun) / 1e6, "ms of the guest");
-    print("until then", agent.spent()?, "instructions");
+    let agent = Agent::started(configuration, "until it is ready and enforces")?;
     sleep(SETTLE);
     print("in memory, no container", agent.resident()?, "KiB");
 
@@ -62,12 +58,25 @@ pub(crate) fn measure(configuration: &str) -> Result<()> {
         print("to tell one of them", (busy - idle) / told as f64, "instructions");
     }
     print("in memory after them", agent.resident()?, "KiB");
-    Ok(())
+
+    // Killed, with all its containers there: what it has pinned decides until it is back.
+    drop(agent);
+    Agent::started(configuration, "until one that comes back is ready").map(drop)
 }
 
 struct Agent(Child);
 
 impl Agent {
+    /// One that is ready; prints what that took.
+    fn started(configuration: &str, figure: &str) -> Result<Self> {
+        let begun = now()?;
+        let agent = Self::start(configuration)?;
+        agent.await_ready()?;
+        print(figure, (now()? - begun) / 1e6, "ms of the guest");
+        print("until then", agent.spent()?, "instructions");
+        Ok(agent)
+    }
+
     fn start(configuration: &str) -> Result<Self> {
         let log = File::create(LOG).context("cannot make the agent's log")?;
         let mut command = Command::new("bulkhead");
