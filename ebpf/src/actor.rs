@@ -4,6 +4,7 @@ use core::ffi::c_void;
 
 use aya_ebpf::helpers::{bpf_get_current_cgroup_id, generated::bpf_loop};
 use bulkhead_abi::{Identity, TaskState};
+use bulkhead_guard::setup;
 
 use crate::{
     kernel::{self, Cgroup, Task, TaskAddress},
@@ -157,7 +158,17 @@ pub extern "C" fn origin_of_current(identity: *mut Identity) -> i32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn current_is_setup() -> i32 {
-    i32::from(matches!(state_of(Task::current()), TaskState::Setup))
+    let state = state_of(Task::current());
+    let of_node = matches!(state, TaskState::Unmarked) && current_is_of_node();
+    i32::from(setup::is_setup(state, of_node))
+}
+
+/// Whether the current task's parent is on the host, and both are in one mount namespace.
+#[inline(always)]
+fn current_is_of_node() -> bool {
+    let task = TaskAddress(kernel::address_of(Task::current().0));
+    let parent = task.parent();
+    task.mount_namespace() == parent.mount_namespace() && identity_at(parent.cgroup()).is_host()
 }
 
 /// The workload that a task is a part of, wherever it has gone meanwhile.

@@ -23,6 +23,17 @@ pub const fn placed(before: TaskState, by_host: bool) -> TaskState {
     }
 }
 
+/// Whether a task in a workload's cgroup is still the runtime's. `of_node`: its parent is on the host, and
+/// it is where its parent is (in its mount namespace).
+///
+/// The kernel tells of a move when it is over. A runtime's process that does something just then is in the
+/// workload's cgroup, and nobody has heard of it; but it has not left the node's namespaces yet, in
+/// which no workload is.
+#[inline(always)]
+pub const fn is_setup(state: TaskState, of_node: bool) -> bool {
+    matches!(state, TaskState::Setup) || matches!(state, TaskState::Unmarked) && of_node
+}
+
 /// The state of a new process. `entered_by_birth`: its parent is on the host and it was born
 /// inside a workload's cgroup (CLONE_INTO_CGROUP).
 #[inline(always)]
@@ -69,6 +80,14 @@ pub struct Exec {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_runtime_s_process_that_nobody_has_heard_of_yet_is_setting_up() {
+        assert!(is_setup(TaskState::Unmarked, true));
+        assert!(!is_setup(TaskState::Unmarked, false), "from before the agent, or from nowhere");
+        assert!(!is_setup(TaskState::Workload, true), "once a workload, always one");
+        assert!(is_setup(TaskState::Setup, false));
+    }
     use TaskState::{Setup, Unmarked, Workload};
 
     fn exec(memory_as_placed: bool, unlinked_file: bool, still_where_placed: bool) -> Exec {
