@@ -158,9 +158,15 @@ pub extern "C" fn origin_of_current(identity: *mut Identity) -> i32 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn current_is_setup() -> i32 {
+    i32::from(matches!(standing_of_current(), TaskState::Setup))
+}
+
+/// Where the current task stands, which is in a workload's cgroup.
+#[inline(always)]
+pub fn standing_of_current() -> TaskState {
     let state = state_of(Task::current());
     let of_node = matches!(state, TaskState::Unmarked) && current_is_of_node();
-    i32::from(setup::is_setup(state, of_node))
+    setup::standing(state, of_node)
 }
 
 /// Whether the current task's parent is on the host, and both are in one mount namespace.

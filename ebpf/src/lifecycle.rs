@@ -102,7 +102,11 @@ fn tp_sched_process_fork(context: *mut core::ffi::c_void) -> i32 {
     }
     // Another cgroup than the parent's: born there by CLONE_INTO_CGROUP.
     let elsewhere = child.cgroup() != parent.cgroup();
-    let state = setup::forked(actor::state_of(parent), elsewhere && current_is_host());
+    let before = match actor::state_of(parent) {
+        TaskState::Unmarked if !current_is_host() => actor::standing_of_current(),
+        state => state,
+    };
+    let state = setup::forked(before, elsewhere && current_is_host());
     if !matches!(state, TaskState::Unmarked) {
         mark(child, state);
         hand_down(parent, child);
@@ -139,7 +143,7 @@ fn tp_sched_process_exec(context: *mut core::ffi::c_void) -> i32 {
             if current_is_host() {
                 return 0;
             }
-            self::mark(task, TaskState::Workload);
+            self::mark(task, actor::standing_of_current());
         }
     }
     set_origin(task);

@@ -23,15 +23,19 @@ pub const fn placed(before: TaskState, by_host: bool) -> TaskState {
     }
 }
 
-/// Whether a task in a workload's cgroup is still the runtime's. `of_node`: its parent is on the host, and
-/// it is where its parent is (in its mount namespace).
+/// Where a task in a workload's cgroup stands. `of_node`: its parent is on the host, and it is where its
+/// parent is (in its mount namespace).
 ///
 /// The kernel tells of a move when it is over. A runtime's process that does something just then is in the
 /// workload's cgroup, and nobody has heard of it; but it has not left the node's namespaces yet, in
-/// which no workload is.
+/// which no container is. Who else is unheard of counts as workload: the strict reading.
 #[inline(always)]
-pub const fn is_setup(state: TaskState, of_node: bool) -> bool {
-    matches!(state, TaskState::Setup) || matches!(state, TaskState::Unmarked) && of_node
+pub const fn standing(state: TaskState, of_node: bool) -> TaskState {
+    match (state, of_node) {
+        (TaskState::Unmarked, true) => TaskState::Setup,
+        (TaskState::Unmarked, false) => TaskState::Workload,
+        (state, _) => state,
+    }
 }
 
 /// The state of a new process. `entered_by_birth`: its parent is on the host and it was born
@@ -83,10 +87,10 @@ mod tests {
 
     #[test]
     fn a_runtime_s_process_that_nobody_has_heard_of_yet_is_setting_up() {
-        assert!(is_setup(TaskState::Unmarked, true));
-        assert!(!is_setup(TaskState::Unmarked, false), "from before the agent, or from nowhere");
-        assert!(!is_setup(TaskState::Workload, true), "once a workload, always one");
-        assert!(is_setup(TaskState::Setup, false));
+        assert_eq!(standing(Unmarked, true), Setup);
+        assert_eq!(standing(Unmarked, false), Workload);
+        assert_eq!(standing(Workload, true), Workload, "once a workload, always one");
+        assert_eq!(standing(Setup, false), Setup, "it has left the node's namespaces");
     }
     use TaskState::{Setup, Unmarked, Workload};
 
