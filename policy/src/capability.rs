@@ -1,51 +1,62 @@
 //! The names and numbers of Linux capabilities, and sets of them.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-/// Names in the order of their numbers (linux/capability.h), without `CAP_`.
-pub const NAMES: [&str; 41] = [
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "KILL",
-    "SETGID",
-    "SETUID",
-    "SETPCAP",
-    "LINUX_IMMUTABLE",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_ADMIN",
-    "NET_RAW",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "SYS_MODULE",
-    "SYS_RAWIO",
-    "SYS_CHROOT",
-    "SYS_PTRACE",
-    "SYS_PACCT",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_NICE",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "MKNOD",
-    "LEASE",
-    "AUDIT_WRITE",
-    "AUDIT_CONTROL",
-    "SETFCAP",
-    "MAC_OVERRIDE",
-    "MAC_ADMIN",
-    "SYSLOG",
-    "WAKE_ALARM",
-    "BLOCK_SUSPEND",
-    "AUDIT_READ",
-    "PERFMON",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-];
+use serde::{Serialize, Serializer};
+
+/// Declares the names in the order of their numbers (linux/capability.h).
+macro_rules! names {
+    ($($name:literal)+) => {
+        /// Names in the order of their numbers (linux/capability.h), without `CAP_`.
+        pub const NAMES: [&str; 41] = [$($name),+];
+        /// The same with `CAP_`.
+        const FULL_NAMES: [&str; NAMES.len()] = [$(concat!("CAP_", $name)),+];
+    };
+}
+
+names! {
+    "CHOWN"
+    "DAC_OVERRIDE"
+    "DAC_READ_SEARCH"
+    "FOWNER"
+    "FSETID"
+    "KILL"
+    "SETGID"
+    "SETUID"
+    "SETPCAP"
+    "LINUX_IMMUTABLE"
+    "NET_BIND_SERVICE"
+    "NET_BROADCAST"
+    "NET_ADMIN"
+    "NET_RAW"
+    "IPC_LOCK"
+    "IPC_OWNER"
+    "SYS_MODULE"
+    "SYS_RAWIO"
+    "SYS_CHROOT"
+    "SYS_PTRACE"
+    "SYS_PACCT"
+    "SYS_ADMIN"
+    "SYS_BOOT"
+    "SYS_NICE"
+    "SYS_RESOURCE"
+    "SYS_TIME"
+    "SYS_TTY_CONFIG"
+    "MKNOD"
+    "LEASE"
+    "AUDIT_WRITE"
+    "AUDIT_CONTROL"
+    "SETFCAP"
+    "MAC_OVERRIDE"
+    "MAC_ADMIN"
+    "SYSLOG"
+    "WAKE_ALARM"
+    "BLOCK_SUSPEND"
+    "AUDIT_READ"
+    "PERFMON"
+    "BPF"
+    "CHECKPOINT_RESTORE"
+}
 
 /// The number of the capability called `name`, with or without `CAP_`; capitals only.
 pub fn number(name: &str) -> Option<u32> {
@@ -109,9 +120,26 @@ impl Capabilities {
 
     /// The names of the members in numerical order; a bit without a name is `CAP_` and its number.
     pub fn names(self) -> impl Iterator<Item = String> {
+        self.words().map(Cow::into_owned)
+    }
+
+    /// The same. They are in every event, once or twice: those that have names are not made anew.
+    fn words(self) -> impl Iterator<Item = Cow<'static, str>> {
         (0..u64::BITS).filter(move |&number| self.contains(number)).map(|number| {
-            name(number).map_or_else(|| format!("CAP_{number}"), |name| format!("CAP_{name}"))
+            let full = usize::try_from(number)
+                .ok()
+                .and_then(|at| FULL_NAMES.get(at))
+                .copied()
+                .map(Cow::Borrowed);
+            full.unwrap_or_else(|| Cow::Owned(format!("CAP_{number}")))
         })
+    }
+}
+
+/// The list of the members' names.
+impl Serialize for Capabilities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.words())
     }
 }
 

@@ -64,7 +64,7 @@ pub struct Process {
     /// Effective group id in the initial user namespace.
     pub gid: u32,
     /// Effective capabilities.
-    pub capabilities: Vec<String>,
+    pub capabilities: Capabilities,
     /// The parent.
     pub parent: Parent,
     /// Inode number of the mount namespace.
@@ -173,7 +173,7 @@ impl Process {
             comm: Text::new(decode::zero_filled(&party.comm)),
             uid: party.uid,
             gid: party.gid,
-            capabilities: Capabilities::from_bits(party.capabilities).names().collect(),
+            capabilities: Capabilities::from_bits(party.capabilities),
             parent: Parent {
                 pid: party.parent_pid,
                 comm: Text::new(decode::zero_filled(&party.parent_comm)),

@@ -17,6 +17,9 @@ impl Text {
     /// Escapes `bytes`.
     pub fn new(bytes: impl AsRef<[u8]>) -> Self {
         let bytes = bytes.as_ref();
+        if let Some(plain) = plain(bytes) {
+            return Self(plain.to_owned());
+        }
         let mut text = String::with_capacity(bytes.len());
         for chunk in bytes.utf8_chunks() {
             for character in chunk.valid().chars() {
@@ -47,6 +50,12 @@ impl fmt::Display for Text {
         }
         write!(f, "\"{}\"", self.0.replace('"', "\\x22"))
     }
+}
+
+/// Nearly every name: nothing in it needs to be escaped.
+fn plain(bytes: &[u8]) -> Option<&str> {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+    if bytes.iter().all(is_plain) { std::str::from_utf8(bytes).ok() } else { None }
 }
 
 fn push(text: &mut String, character: char) {
