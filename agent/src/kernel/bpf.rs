@@ -108,6 +108,35 @@ impl<K: Pod, V: Pod> Entries<K, V> {
         }
     }
 
+    /// Removes these. One that is not there is no error.
+    pub(super) fn remove(&self, mut keys: &[K]) -> Result<(), MapError> {
+        while !keys.is_empty() {
+            let (removed, result) = self.remove_some(keys);
+            let stopped_at = match result {
+                Ok(()) => removed,
+                // The one where it stopped is gone already.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => removed + 1,
+                Err(io_error) => {
+                    return Err(SyscallError { call: "bpf_map_delete_batch", io_error }.into());
+                }
+            };
+            keys = keys.get(stopped_at.max(1)..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// How many were removed, and what stopped it there.
+    fn remove_some(&self, keys: &[K]) -> (usize, io::Result<()>) {
+        // SAFETY: as above.
+        let mut attributes: bpf_attr = unsafe { mem::zeroed() };
+        attributes.batch.keys = keys.as_ptr() as u64;
+        attributes.batch.count = u32::try_from(keys.len()).unwrap_or(u32::MAX);
+        attributes.batch.map_fd = self.map.as_raw_fd().cast_unsigned();
+        let result = call(bpf_cmd::BPF_MAP_DELETE_BATCH, &mut attributes).map(drop);
+        // SAFETY: the member that was written above; the kernel writes how many it has removed over it.
+        (unsafe { attributes.batch.count } as usize, result)
+    }
+
     /// Some more, at most `room`; false: these were the last. `from` is where the kernel goes on.
     fn some(
         &self,

@@ -248,7 +248,13 @@ impl Guard {
         self.all_acts.read().map_err(map_error("read the repeated acts"))
     }
 
-    /// Forgets an act that was told so long ago that nothing more is counted with it.
+    /// Forgets acts that were told so long ago that nothing more is counted with them, and of whose repeats
+    /// nothing was ever said.
+    pub(crate) fn forget_unrepeated_acts(&mut self, keys: &[ActKey]) -> Result<(), MapError> {
+        self.all_acts.remove(keys).map_err(map_error("forget acts"))
+    }
+
+    /// Forgets one of whose repeats something was said.
     pub(crate) fn forget_act(&mut self, key: &ActKey) -> Result<(), MapError> {
         // This first: killed in between, the next agent rather tells repeats again than too few.
         if let Hold::Pinned(succession) = &mut self.hold

@@ -9,6 +9,10 @@ use jiff::Timestamp;
 
 /// Beyond the end of a window, until no program of the kernel side can still be at work in it.
 const GRACE: u64 = 1_000_000_000;
+/// So many acts are read in a second, one with another: a reading of more is followed by a rest,
+const ACTS_A_SECOND: usize = 8_192;
+/// but by none so long that a window could begin and end unseen, or what is over fills the kernel's map.
+const LONGEST_REST: u32 = 4;
 
 /// What the log has been told of.
 #[derive(Debug, Default)]
@@ -16,6 +20,8 @@ pub(crate) struct Repeated {
     acts: HashMap<ActKey, Known>,
     /// Acts of which an event may not be in the log yet, and how many repeats it brings them to.
     unwritten: HashMap<ActKey, u64>,
+    /// Seconds that still go by without a reading.
+    rest: u32,
 }
 
 /// One act that was told.
@@ -51,8 +57,10 @@ pub(crate) struct Reading<'a> {
 pub(crate) struct Outcome {
     /// What to tell.
     pub(crate) events: Vec<Event>,
-    /// Entries that the kernel side needs no more.
+    /// Entries that the kernel side needs no more, and that were never repeated.
     pub(crate) over: Vec<ActKey>,
+    /// Those whose repeats the log has heard of.
+    pub(crate) over_and_said: Vec<ActKey>,
     /// Keys that no build of this agent wrote.
     pub(crate) unreadable: u64,
 }
@@ -61,7 +69,7 @@ impl Repeated {
     /// Goes on where an earlier agent stopped.
     pub(crate) fn recover(said: impl IntoIterator<Item = (ActKey, u64)>) -> Self {
         let known = |(key, count)| (key, Known { count, ..Known::default() });
-        Self { acts: said.into_iter().map(known).collect(), unwritten: HashMap::new() }
+        Self { acts: said.into_iter().map(known).collect(), ..Self::default() }
     }
 
     /// All events are in the log: how many repeats of each act it has heard of.
@@ -82,6 +90,13 @@ impl Repeated {
     /// The kernel side has forgotten the act: what comes of it is another one.
     pub(crate) fn forget(&mut self, key: &ActKey) {
         self.acts.remove(key);
+    }
+
+    /// Whether nothing is to be read in this second. Asked once a second.
+    pub(crate) fn rests(&mut self) -> bool {
+        let rests = self.rest > 0;
+        self.rest = self.rest.saturating_sub(1);
+        rests
     }
 
     /// Looks at the kernel side's counts. With `all`, tells what is still being counted, too.
@@ -119,9 +134,12 @@ impl Repeated {
             known.told = count.told;
             known.of = known.newest;
             if age >= WINDOW_OVER + GRACE && known.count == count.count {
-                outcome.over.push(*key);
+                let list =
+                    if known.count > 0 { &mut outcome.over_and_said } else { &mut outcome.over };
+                list.push(*key);
             }
         }
+        self.rest = rest(counts.len());
         // An act that has just been told may be on its way into the kernel's map.
         self.acts.retain(|_, known| known.absent < 3);
         if self.acts.len() < self.acts.capacity() / 4 {
@@ -129,6 +147,14 @@ impl Repeated {
         }
         outcome
     }
+}
+
+/// Seconds without a reading after one of so many acts. With none, nothing can be over for a whole window.
+fn rest(acts: usize) -> u32 {
+    if acts == 0 {
+        return LONGEST_REST;
+    }
+    u32::try_from(acts / ACTS_A_SECOND).unwrap_or(u32::MAX).min(LONGEST_REST)
 }
 
 #[cfg(test)]
@@ -208,11 +234,28 @@ mod tests {
         let mut repeated = Repeated::default();
         repeated.told(key(), 11);
         let outcome = look(&mut repeated, START, 4, START + WINDOW_OVER + GRACE);
-        assert_eq!((said(&outcome), outcome.over), (vec![(Some(11), 4)], vec![key()]));
+        assert_eq!((said(&outcome), outcome.over_and_said), (vec![(Some(11), 4)], vec![key()]));
         let outcome = look(&mut repeated, START, 4, START + WINDOW_OVER + 2 * GRACE);
-        assert_eq!((said(&outcome), outcome.over), (vec![], vec![key()]), "told once");
+        assert_eq!((said(&outcome), outcome.over_and_said), (vec![], vec![key()]), "told once");
         repeated.forget(&key());
         assert!(!repeated.acts.contains_key(&key()));
+    }
+
+    #[test]
+    fn an_act_that_nobody_repeated_goes_as_one_of_which_nothing_was_said() {
+        let mut repeated = Repeated::default();
+        repeated.told(key(), 11);
+        let outcome = look(&mut repeated, START, 0, START + WINDOW_OVER + GRACE);
+        assert_eq!((outcome.over, outcome.over_and_said), (vec![key()], vec![]));
+    }
+
+    #[test]
+    fn many_acts_or_none_are_read_less_often_but_in_every_window() {
+        assert_eq!([1, 8_191, 8_192, 20_000, 65_536].map(rest), [0, 0, 1, 2, 4]);
+        assert_eq!(rest(0), LONGEST_REST);
+        assert!(u64::from(LONGEST_REST + 1) * 1_000_000_000 <= WINDOW / 2);
+        let mut repeated = Repeated { rest: 2, ..Repeated::default() };
+        assert_eq!([(); 4].map(|()| repeated.rests()), [true, true, false, false]);
     }
 
     #[test]

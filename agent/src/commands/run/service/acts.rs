@@ -98,6 +98,9 @@ impl Service {
 
     /// Tells what was repeated: what is over, or all, before the end.
     pub(super) fn tell_repeats(&mut self, all: bool) -> anyhow::Result<()> {
+        if !all && self.repeated.rests() {
+            return Ok(());
+        }
         let acts = self.guard.acts()?;
         let reading = Reading {
             now: clock::since_boot()?,
@@ -115,10 +118,13 @@ impl Service {
             for (key, repeats) in self.repeated.written() {
                 self.guard.remember_said(&key, repeats)?;
             }
-            for key in outcome.over {
-                self.guard.forget_act(&key)?;
-                self.repeated.forget(&key);
+            self.guard.forget_unrepeated_acts(&outcome.over)?;
+            for key in &outcome.over_and_said {
+                self.guard.forget_act(key)?;
             }
+            outcome.over.iter().chain(&outcome.over_and_said).for_each(|key| {
+                self.repeated.forget(key);
+            });
         }
         for _ in 0..outcome.unreadable {
             self.metrics.malformed("act_key");
