@@ -1,7 +1,8 @@
 //! What is really in force in each container, against what its level requires.
 //!
 //! ```text
-//! round    whose turn it is, and what has changed since the last look
+//! turns    whose turn it is
+//! round    what has changed since the last look
 //! look     one container: its processes, point by point the weakest
 //! process  one process: what /proc says of it
 //! devices  one cgroup: whether the runtime's device program is there
@@ -14,6 +15,7 @@ mod devices;
 mod look;
 mod process;
 mod round;
+mod turns;
 
 pub(crate) use look::{Node, VerifyError};
 pub(crate) use round::{GuardCan, Report, Subject, Verifier};

@@ -1,7 +1,8 @@
 //! The cgroup v2 tree: where it is, and which directory has which id.
 
 use std::{
-    fs, io,
+    fs::{self, Metadata},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -16,6 +17,10 @@ pub(crate) const MAX_DEPTH: usize = 32;
 /// The id of the node's root cgroup. A mount whose root has another id shows a part of the tree;
 /// the paths in mountinfo do not tell, being relative to the reader's cgroup namespace.
 const ROOT_ID: u64 = 1;
+
+/// Links to a directory that has none in it: its name and its own `.`. Each directory in it has one more, its `..`,
+/// and the cgroup file system counts them so (`kernfs_refresh_inode`).
+const NO_CHILDREN: u64 = 2;
 
 /// Why the tree cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -103,11 +108,16 @@ impl CgroupTree {
         let mut walk = Walk::default();
         let mut open = vec![(top.to_owned(), 0)];
         while let Some((path, depth)) = open.pop() {
-            let Some(id) = unless_gone(self.id(&path))? else { continue };
-            if depth < MAX_DEPTH {
+            let Some(metadata) = unless_gone(metadata_of(&self.full_path(&path)))? else {
+                continue;
+            };
+            let id = metadata.ino();
+            // Most are containers, and have none: they need not be listed.
+            let has_children = metadata.nlink() != NO_CHILDREN;
+            if has_children && depth < MAX_DEPTH {
                 let children = unless_gone(self.children(&path))?.unwrap_or_default();
                 open.extend(children.into_iter().map(|child| (child, depth + 1)));
-            } else {
+            } else if has_children {
                 walk.too_deep += 1;
             }
             walk.cgroups.push(Cgroup { id, path });
@@ -162,10 +172,11 @@ pub(crate) fn is_gone(error: &io::Error) -> bool {
 
 /// The inode number of a cgroup's directory is its id, on every 64-bit kernel since 5.5.
 fn id_of(full: &Path) -> Result<u64, CgroupError> {
-    match fs::symlink_metadata(full) {
-        Ok(metadata) => Ok(metadata.ino()),
-        Err(source) => Err(CgroupError::Look { path: full.to_owned(), source }),
-    }
+    metadata_of(full).map(|metadata| metadata.ino())
+}
+
+fn metadata_of(full: &Path) -> Result<Metadata, CgroupError> {
+    fs::symlink_metadata(full).map_err(|source| CgroupError::Look { path: full.to_owned(), source })
 }
 
 /// Whether the tree is what one sees at `path`: another mount may hide it.

@@ -140,7 +140,8 @@ fn link(process: &Path, kind: &str) -> Result<PathBuf, ProcessError> {
 fn read(path: &Path) -> Result<String, ProcessError> {
     match made_up::read(path) {
         // A mount point may hold bytes that are no text; they are compared with nothing.
-        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Ok(bytes) => Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())),
         Err(source) => Err(gone_or(path.to_owned(), source)),
     }
 }

@@ -1,6 +1,9 @@
-//! Whose turn it is, and what has changed since the last look.
+//! What has changed since the last look.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    mem,
+};
 
 use bulkhead_abi::{Relation, Rule};
 use bulkhead_policy::{
@@ -11,11 +14,7 @@ use bulkhead_policy::{
     },
 };
 
-use super::look::Node;
-
-/// Every container has its turn in this many ticks of a second. With one more to confirm, a
-/// container that is loosened is told within five seconds.
-const TICKS: u64 = 3;
+use super::{look::Node, turns::Turns};
 
 /// So many looks must agree before something is missing in a new container: the runtime's own set-up
 /// has neither filter nor label yet, and takes seconds on a busy node.
@@ -70,6 +69,8 @@ pub(crate) struct Changes {
     pub(crate) controls: Vec<(u64, Finding)>,
     /// Containers of two tenants whose user ids have come to overlap.
     pub(crate) overlaps: Vec<Overlap<u64>>,
+    /// Whether what [`Verifier::drift`] says may be another by now.
+    pub(crate) drift: bool,
 }
 
 /// What the guard can refuse on this node, where a level says so.
@@ -85,7 +86,7 @@ pub(crate) struct GuardCan {
 pub(crate) struct Verifier {
     node: Node,
     guard: GuardCan,
-    tick: u64,
+    turns: Turns,
     reports: HashMap<u64, Report>,
     /// Found otherwise once: looked at again in the next tick, whosever turn it is.
     suspects: HashMap<u64, Suspect>,
@@ -98,7 +99,7 @@ impl Verifier {
         Self {
             node,
             guard,
-            tick: 0,
+            turns: Turns::default(),
             reports: HashMap::new(),
             suspects: HashMap::new(),
             overlaps: Vec::new(),
@@ -128,37 +129,46 @@ impl Verifier {
 
     /// Looks at those whose turn it is.
     pub(crate) fn tick<'a>(&mut self, containers: impl Iterator<Item = Subject<'a>>) -> Changes {
-        self.tick = self.tick.wrapping_add(1);
         self.node.refresh();
+        let containers: HashMap<u64, Subject<'_>> =
+            containers.map(|subject| (subject.id, subject)).collect();
+        let present: HashSet<u64> = containers.keys().copied().collect();
         let mut changes = Changes::default();
-        let mut present = std::collections::HashSet::new();
-        for subject in containers {
-            present.insert(subject.id);
-            let turn = subject.id % TICKS == self.tick % TICKS;
-            let new = !self.reports.contains_key(&subject.id);
-            if turn || new || self.suspects.contains_key(&subject.id) {
-                self.look(subject, &mut changes.controls);
-            }
+        // Nothing is waited for with these.
+        let mut at_once: HashMap<u64, Subject<'_>> = containers.clone();
+        at_once.retain(|id, _| !self.reports.contains_key(id) || self.suspects.contains_key(id));
+        let mut turns = mem::take(&mut self.turns);
+        turns.tick(&present, |id| {
+            at_once.remove(&id);
+            containers.get(&id).map_or(0, |subject| self.look(*subject, &mut changes))
+        });
+        self.turns = turns;
+        for subject in at_once.into_values() {
+            self.look(subject, &mut changes);
         }
+        let known = self.reports.len();
         self.reports.retain(|id, _| present.contains(id));
+        changes.drift |= self.reports.len() < known;
         self.suspects.retain(|id, _| present.contains(id));
         changes.overlaps = self.compare_ids();
         changes
     }
 
-    fn look(&mut self, subject: Subject<'_>, changes: &mut Vec<(u64, Finding)>) {
+    /// Looks at one container, and says at how many processes that was.
+    fn look(&mut self, subject: Subject<'_>, changes: &mut Changes) -> usize {
         let effective = match self.node.look(subject.path) {
             Ok(Some(effective)) => effective,
-            Ok(None) => return,
+            Ok(None) => return 0,
             Err(error) => {
                 tracing::warn!(
                     cgroup = subject.path,
                     %error,
                     "a container's controls cannot be verified"
                 );
-                return;
+                return 0;
             }
         };
+        let processes = effective.processes;
         let level = subject.level;
         let refuses = |rule| level.verdict(rule, Relation::None).refuses();
         let node = verify::Node {
@@ -183,18 +193,20 @@ impl Verifier {
         let looser = states.iter().any(|state| state.is_missing());
         if !same && !confirmed && (looser || known.is_some()) {
             self.suspects.insert(subject.id, Suspect { states, agreeing });
-            return;
+            return processes;
         }
         self.suspects.remove(&subject.id);
         for (at, finding) in findings.iter().enumerate() {
             let before = known.and_then(|report| report.findings.get(at)).map(|it| it.state);
             let was_missing = before.is_some_and(State::is_missing);
             if before != Some(finding.state) && (was_missing || finding.state.is_missing()) {
-                changes.push((subject.id, finding.clone()));
+                changes.controls.push((subject.id, finding.clone()));
             }
         }
+        changes.drift |= !same || known.is_some_and(|report| report.tenant != subject.tenant);
         let tenant = subject.tenant.to_owned();
         self.reports.insert(subject.id, Report { findings, effective, tenant });
+        processes
     }
 
     /// Overlaps that were not there before.

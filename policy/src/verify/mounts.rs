@@ -85,15 +85,22 @@ impl<'a> Mount<'a> {
     /// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [OPTIONAL...] - TYPE SOURCE OPTIONS`
     /// (proc_pid_mountinfo(5)). Spaces in a mount point are escaped, so that a name chosen by the
     /// tenant makes no new field.
+    ///
+    /// `None` for one that is of no interest, too: most are, and there may be hundreds.
     fn parse(line: &'a str) -> Option<Self> {
-        let (mount, file_system) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ');
-        let id = fields.next()?.parse().ok()?;
-        let parent = fields.next()?.parse().ok()?;
-        let point = fields.nth(2)?;
+        let mut fields = line.split(' ');
+        let (id, parent) = (fields.next()?, fields.next()?);
+        let point = fields.nth(2).filter(|point| is_asked_for(point))?;
+        let (_, file_system) = line.split_once(" - ")?;
+        let (id, parent) = (id.parse().ok()?, parent.parse().ok()?);
         let read_only = fields.next()?.split(',').any(|option| option == "ro");
         Some(Self { id, parent, point, read_only, file_system: file_system.split(' ').next()? })
     }
+}
+
+/// Whether a mount there may be one of those that are listed above, or below one.
+fn is_asked_for(point: &str) -> bool {
+    point.starts_with("/proc") || point.starts_with("/sys")
 }
 
 /// `/proc` of `/proc/sys/kernel`.

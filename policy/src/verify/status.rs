@@ -107,17 +107,13 @@ impl Status {
     /// # Errors
     /// When a line that every supported kernel has is missing or malformed: nothing is guessed.
     pub fn parse(text: &str) -> Result<Self, StatusError> {
-        let number = |name, radix| {
-            let value = field(text, name).ok_or(StatusError::Missing(name))?;
-            u64::from_str_radix(value, radix)
-                .map_err(|_| StatusError::Value { field: name, value: value.to_owned() })
-        };
-        let set = |name| number(name, 16).map(Capabilities::from_bits);
-        let seccomp = match number("Seccomp", 10)? {
+        let fields = Fields::of(text);
+        let set = |name| fields.number(name, 16).map(Capabilities::from_bits);
+        let seccomp = match fields.number("Seccomp", 10)? {
             0 => Seccomp::Disabled,
             1 => Seccomp::Strict,
             2 => {
-                let filters = number("Seccomp_filters", 10).unwrap_or(0);
+                let filters = fields.number("Seccomp_filters", 10).unwrap_or(0);
                 Seccomp::Filter(u32::try_from(filters).unwrap_or(u32::MAX))
             }
             other => {
@@ -126,7 +122,7 @@ impl Status {
         };
         Ok(Self {
             seccomp,
-            no_new_privileges: number("NoNewPrivs", 10)? != 0,
+            no_new_privileges: fields.number("NoNewPrivs", 10)? != 0,
             capabilities: CapabilitySets {
                 inheritable: set("CapInh")?,
                 permitted: set("CapPrm")?,
@@ -149,6 +145,30 @@ impl Status {
     }
 }
 
-fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    text.lines().find_map(|line| Some(line.strip_prefix(name)?.strip_prefix(':')?.trim()))
+/// The fields that are asked for. The text has some sixty, and there are many processes: it is gone through once.
+struct Fields<'a>([Option<&'a str>; NAMES.len()]);
+
+const NAMES: [&str; 8] =
+    ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters"];
+
+impl<'a> Fields<'a> {
+    /// Where a field is there twice, the first counts.
+    fn of(text: &'a str) -> Self {
+        let mut fields = [None; NAMES.len()];
+        for line in text.lines().filter(|line| line.starts_with(['C', 'N', 'S'])) {
+            let Some((name, value)) = line.split_once(':') else { continue };
+            let at = NAMES.iter().position(|known| *known == name);
+            if let Some(field) = at.and_then(|at| fields.get_mut(at)) {
+                field.get_or_insert(value.trim());
+            }
+        }
+        Self(fields)
+    }
+
+    fn number(&self, name: &'static str, radix: u32) -> Result<u64, StatusError> {
+        let found = NAMES.iter().zip(self.0).find(|(known, _)| **known == name);
+        let value = found.and_then(|(_, value)| value).ok_or(StatusError::Missing(name))?;
+        u64::from_str_radix(value, radix)
+            .map_err(|_| StatusError::Value { field: name, value: value.to_owned() })
+    }
 }

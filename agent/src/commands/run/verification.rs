@@ -65,9 +65,11 @@ impl Verification {
         let by_id: HashMap<u64, &Listed<'_>> = listed.iter().map(|it| (it.cgroup, it)).collect();
         self.evicted.retain(|id| by_id.contains_key(id));
         let changes = verifier.tick(listed.iter().map(|it| subject(it, workloads)));
-        let drift = verifier.drift().into_iter();
-        metrics
-            .set_drift(drift.map(|((tenant, control), count)| (tenant, control.as_str(), count)));
+        if changes.drift {
+            let drift = verifier.drift().into_iter();
+            let drift = drift.map(|((tenant, control), count)| (tenant, control.as_str(), count));
+            metrics.set_drift(drift);
+        }
         metrics.set_overlaps(verifier.overlaps().len());
         let event = |kind| Event::new(Timestamp::now(), node, kind);
         let mut events = Vec::new();
