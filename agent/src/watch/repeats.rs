@@ -14,12 +14,16 @@ const ACTS_A_SECOND: usize = 8_192;
 /// but by none so long that a window could begin and end unseen, or what is over fills the kernel's map.
 const LONGEST_REST: u32 = 4;
 
+/// By act. Tens of thousands are looked up at each reading, of which the standard hasher takes most of the time.
+/// Tenants choose parts of a key: this hasher is seeded too, and the kernel's map bounds how many keys there are.
+type ByAct<V> = HashMap<ActKey, V, foldhash::quality::RandomState>;
+
 /// What the log has been told of.
 #[derive(Debug, Default)]
 pub(crate) struct Repeated {
-    acts: HashMap<ActKey, Known>,
+    acts: ByAct<Known>,
     /// Acts of which an event may not be in the log yet, and how many repeats it brings them to.
-    unwritten: HashMap<ActKey, u64>,
+    unwritten: ByAct<u64>,
     /// Seconds that still go by without a reading.
     rest: u32,
 }
