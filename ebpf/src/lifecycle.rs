@@ -85,7 +85,13 @@ fn tp_cgroup_attach_task(context: *mut core::ffi::c_void) -> i32 {
     }
     let task = Task(arguments.object(2));
     match mover() {
-        Some(mover) => keep_origin(&mover, task, cgroup.id()),
+        Some(mover) => {
+            // Who has gone there by itself needs nobody to set it up.
+            if task.tgid() == Task::current().tgid() {
+                mark(task, TaskState::Workload);
+            }
+            keep_origin(&mover, task, cgroup.id());
+        }
         None => mark(task, setup::placed(actor::state_of(task), true)),
     }
     0

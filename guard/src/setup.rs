@@ -1,7 +1,8 @@
 //! Telling the runtime's set-up of a container from the workload.
 //!
 //! A host process places a task into a container's cgroup; from then until the task executes a
-//! program it is the runtime's own code, and its forks are too. Nothing that a workload can do
+//! program it is the runtime's own code, and its forks are too. One that goes there by itself is workload
+//! at once. Nothing that a workload can do
 //! leads back into that state: only a host process can place, and a task that is marked as workload
 //! keeps that mark wherever it is moved.
 
